@@ -1,0 +1,159 @@
+#include "base/time.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+
+namespace evp {
+namespace {
+
+using namespace std::chrono;
+
+struct civil {
+  year_month_day date;
+  hh_mm_ss<milliseconds> time;
+};
+
+civil split(timestamp t) {
+  const auto day = floor<days>(t);
+  return {year_month_day(day), hh_mm_ss<milliseconds>(t - day)};
+}
+
+bool read_digits(std::string_view text, std::size_t at, std::size_t count, int& out) {
+  if (at + count > text.size()) return false;
+  const auto* first = text.data() + at;
+  for (std::size_t i = 0; i < count; ++i)
+    if (first[i] < '0' || first[i] > '9') return false;
+  return std::from_chars(first, first + count, out).ec == std::errc();
+}
+
+result<timestamp> make_time(int y, unsigned mo, unsigned d, int h, int mi, int s, int ms) {
+  const year_month_day date{year(y), month(mo), day(d)};
+  if (!date.ok() || h > 23 || mi > 59 || s > 60) return fail(errc::invalid_argument, "no such date or time of day");
+  return timestamp(sys_days(date)) + hours(h) + minutes(mi) + seconds(s) + milliseconds(ms);
+}
+
+}  // namespace
+
+std::string format_rfc3339(timestamp t) {
+  const auto [d, c] = split(t);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", int(d.year()), unsigned(d.month()), unsigned(d.day()),
+                     c.hours().count(), c.minutes().count(), c.seconds().count(), c.subseconds().count());
+}
+
+std::string format_rfc3339_seconds(timestamp t) {
+  const auto [d, c] = split(t);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", int(d.year()), unsigned(d.month()), unsigned(d.day()),
+                     c.hours().count(), c.minutes().count(), c.seconds().count());
+}
+
+std::string format_basic(timestamp t) {
+  const auto [d, c] = split(t);
+  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", int(d.year()), unsigned(d.month()), unsigned(d.day()),
+                     c.hours().count(), c.minutes().count(), c.seconds().count());
+}
+
+result<timestamp> parse_rfc3339(std::string_view text) {
+  int y, mo, d, h, mi, s, ms = 0;
+  const auto bad = [] { return fail(errc::invalid_argument, "not a time: write it as 2026-11-22T18:07:13Z"); };
+  if (text.size() < 20 || text.back() != 'Z' || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' ||
+      text[16] != ':' || !read_digits(text, 0, 4, y) || !read_digits(text, 5, 2, mo) || !read_digits(text, 8, 2, d) ||
+      !read_digits(text, 11, 2, h) || !read_digits(text, 14, 2, mi) || !read_digits(text, 17, 2, s))
+    return bad();
+  if (text.size() > 20) {
+    const auto fraction = text.substr(19, text.size() - 20);
+    if (fraction.size() < 2 || fraction.size() > 10 || fraction[0] != '.') return bad();
+    int scale = 100;
+    for (const char c : fraction.substr(1)) {
+      if (c < '0' || c > '9') return bad();
+      ms += (c - '0') * scale;
+      scale /= 10;
+    }
+  }
+  return make_time(y, unsigned(mo), unsigned(d), h, mi, s, ms);
+}
+
+result<timestamp> parse_http_date(std::string_view text) {
+  static constexpr std::array<std::string_view, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  int d, y, h, mi, s;
+  if (text.size() == 29 && text.ends_with(" GMT") && read_digits(text, 5, 2, d) && read_digits(text, 12, 4, y) &&
+      read_digits(text, 17, 2, h) && read_digits(text, 20, 2, mi) && read_digits(text, 23, 2, s))
+    for (unsigned m = 0; m < months.size(); ++m)
+      if (text.substr(8, 3) == months[m]) return make_time(y, m + 1, unsigned(d), h, mi, s, 0);
+  return fail(errc::invalid_argument, "not an HTTP date");
+}
+
+result<milliseconds> parse_iso8601_duration(std::string_view text) {
+  const auto bad = [] {
+    return fail(errc::invalid_argument, "not an ISO 8601 duration: write two minutes as PT2M, one day as P1D");
+  };
+  constexpr std::int64_t limit_ms = milliseconds(years(100)).count();
+  struct unit { char letter; bool in_time; std::int64_t ms; };
+  static constexpr std::array<unit, 5> units{unit{'W', false, 604'800'000}, unit{'D', false, 86'400'000},
+                                             unit{'H', true, 3'600'000}, unit{'M', true, 60'000}, unit{'S', true, 1'000}};
+  if (text.size() < 3 || text[0] != 'P') return bad();
+  std::size_t at = 1, next_unit = 0;
+  bool in_time = false, any = false;
+  std::int64_t total = 0;
+  while (at < text.size()) {
+    if (text[at] == 'T') {
+      if (in_time || at + 1 == text.size()) return bad();
+      in_time = true;
+      ++at;
+      continue;
+    }
+    std::int64_t whole = 0;
+    const auto [end, ec] = std::from_chars(text.data() + at, text.data() + text.size(), whole);
+    if (ec != std::errc() || whole < 0 || text[at] == '-' || whole > limit_ms) return bad();
+    at = std::size_t(end - text.data());
+    std::int64_t thousandths = 0;
+    bool fraction = false;
+    if (at < text.size() && (text[at] == '.' || text[at] == ',')) {
+      fraction = true;
+      std::int64_t scale = 100;
+      const auto first = ++at;
+      for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, scale /= 10) thousandths += (text[at] - '0') * scale;
+      if (at == first) return bad();
+    }
+    if (at == text.size()) return bad();
+    while (next_unit < units.size() && (units[next_unit].letter != text[at] || units[next_unit].in_time != in_time)) ++next_unit;
+    if (next_unit == units.size()) return bad();
+    const auto& u = units[next_unit++];
+    if (fraction && u.letter != 'S') return bad();
+    if (whole > limit_ms / u.ms) return bad();
+    total += whole * u.ms + thousandths;
+    if (total > limit_ms) return bad();
+    any = true;
+    ++at;
+  }
+  if (!any) return bad();
+  return milliseconds(total);
+}
+
+std::string format_iso8601_duration(milliseconds d) {
+  auto ms = d.count();
+  if (ms <= 0) return "PT0S";
+  std::string out = "P";
+  const auto take = [&](std::int64_t size) {
+    const auto n = ms / size;
+    ms %= size;
+    return n;
+  };
+  if (const auto n = take(86'400'000)) out += fmt::format("{}D", n);
+  if (ms) out += 'T';
+  if (const auto n = take(3'600'000)) out += fmt::format("{}H", n);
+  if (const auto n = take(60'000)) out += fmt::format("{}M", n);
+  if (ms % 1000) {
+    auto text = fmt::format("{}.{:03}", ms / 1000, ms % 1000);
+    while (text.back() == '0') text.pop_back();
+    out += text + "S";
+  } else if (ms) {
+    out += fmt::format("{}S", ms / 1000);
+  }
+  return out;
+}
+
+}  // namespace evp
