@@ -19,7 +19,9 @@ std::string id_of(std::string_view pem) { return std::string(prefix) + to_hex(sh
 result<void> check_certificate_id(std::string_view id) {
   const bool good = id.size() == prefix.size() + digits && id.starts_with(prefix) &&
                     id.find_first_not_of("0123456789abcdef", prefix.size()) == std::string_view::npos;
-  if (!good) return fail(errc::invalid_argument, "certificateId", "a certificate id is sha256: and 64 lower-case hexadecimal digits");
+  if (!good)
+    return fail(errc::invalid_argument, "certificateId",
+                "a certificate id is sha256: and 64 lower-case hexadecimal digits");
   return {};
 }
 
@@ -38,9 +40,11 @@ result<void> certificate_store::open() {
 
 result<void> certificate_store::put(std::string_view id, std::string_view pem) {
   CHECK(check_certificate_id(id));
-  if (pem.size() > max_bundle_bytes) return fail(errc::too_large, "pem", "the certificate bundle is larger than 128 KiB");
+  if (pem.size() > max_bundle_bytes)
+    return fail(errc::too_large, "pem", "the certificate bundle is larger than 128 KiB");
   if (id_of(pem) != id)
-    return fail(errc::data_corrupt, "the certificate bundle does not have the SHA-256 that names it: it was changed on its way");
+    return fail(errc::data_corrupt,
+                "the certificate bundle does not have the SHA-256 that names it: it was changed on its way");
   CHECK(check_pem_certificates(pem));
   if (!ids_.contains(std::string(id))) make_room();
   CHECK(io::write_file_durably(file_of(id), pem));
