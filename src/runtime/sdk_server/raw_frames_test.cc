@@ -75,7 +75,7 @@ class raw_frames : public testing::Test, protected session_world {
   }
   bool closed() {
     char c;
-    return ::recv(fd_.get(), &c, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET;
+    return ::recv(fd_.get(), &c, 1, MSG_DONTWAIT | MSG_PEEK) == 0 || errno == ECONNRESET;
   }
   std::uint32_t simple(const std::vector<std::uint8_t>& body) {
     return flatbuffers::GetRoot<fb::Response>(body.data())->body_as_Simple()->result();
