@@ -14,6 +14,14 @@ struct group::state {
   bool stopping = false;
 };
 
+namespace {
+/// Asio would throw out of the next co_await of a cancelled task; ours see their wait end with an error instead.
+task<void> without_throwing(task<void> t) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  co_await std::move(t);
+}
+}  // namespace
+
 group::group(executor ex) : state_(std::make_shared<state>(std::move(ex))) {}
 group::~group() { state_->stopping = true; }
 
@@ -27,7 +35,7 @@ void group::spawn(task<void> t) {
     s->running.erase(mine);
     if (s->running.empty()) s->joined.cancel();
   };
-  asio::co_spawn(s->ex, std::move(t), asio::bind_cancellation_slot(mine->slot(), std::move(finish)));
+  asio::co_spawn(s->ex, without_throwing(std::move(t)), asio::bind_cancellation_slot(mine->slot(), std::move(finish)));
 }
 
 task<void> group::stop() {

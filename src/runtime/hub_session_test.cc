@@ -269,7 +269,7 @@ TEST_F(hub_session_test, commands_that_nobody_can_take_are_answered_with_an_erro
   hub_->publish("v1/devices/me/rpc/request/1", command("1", "nobody", "x"));
   EXPECT_THAT(hub_->expect("v1/devices/me/rpc/response/1"), HasSubstr(R"("status":"error")"));
   hub_->publish("v1/devices/me/rpc/request/2", command("2", "up", "$agent/set"));
-  EXPECT_THAT(hub_->expect("v1/devices/me/rpc/response/2"), HasSubstr("method_not_found"));
+  EXPECT_THAT(hub_->expect("v1/devices/me/rpc/response/2"), HasSubstr("Method not found"));
 }
 
 TEST_F(hub_session_test, requests_of_the_engine_go_out_and_answers_come_back) {

@@ -19,14 +19,13 @@ http::client_options connections_for(const upload::limits& l) {
 }
 }  // namespace
 
-daemon::daemon(io::executor ex, runtime_options options, make_supervisor make_modules)
+daemon::daemon(io::executor ex, runtime_options options)
     : ex_(ex),
       options_(std::move(options)),
       http_(ex, connections_for(options_.uploads.limits)),
       certificates_(options_.data_directory / "certificates"),
       twins_(options_.data_directory / "twins"),
-      hub_(ex, clock_, options_.broker, options_.hub, twins_, disk_),
-      make_modules_(std::move(make_modules)) {}
+      hub_(ex, clock_, options_.broker, options_.hub, twins_, disk_) {}
 
 daemon::~daemon() = default;
 
@@ -36,16 +35,11 @@ result<void> daemon::start() {
   CHECK(certificates_.open());
   // After open(): the engine begins with the certificates that are there.
   uploader_ = std::make_unique<upload::uploader>(ex_, clock_, http_, certificates_, hub_, disk_, options_.uploads);
-  supervisor_parts parts{ex_,
-                         clock_,
-                         *uploader_,
-                         hub_,
-                         http_,
-                         disk_,
-                         options_.data_directory,
-                         options_.uploads.default_ca_pem,
-                         options_.uploads.via};
-  modules_ = make_modules_(std::move(parts));
+  options_.modules.data = io::fs::absolute(options_.data_directory);
+  options_.modules.ca_pem = options_.uploads.default_ca_pem;
+  options_.modules.via = options_.uploads.via;
+  TRY(modules_, supervisor::create(ex_, options_.modules, http_, *uploader_));
+  modules_->connect(&hub_);
 
   hub_events events;
   events.connected = [this] { uploader_->hub_connected(); };
@@ -59,7 +53,7 @@ result<void> daemon::start() {
 
 io::task<void> daemon::stop(milliseconds grace) {
   if (!modules_) co_return;
-  co_await modules_->stop(grace);
+  co_await modules_->stop();
   co_await uploader_->stop();
   co_await hub_.stop(grace);
   disk_.join();
