@@ -9,6 +9,7 @@ namespace {
 std::string explain_certificate(long verdict) {
   switch (verdict) {
     case X509_V_OK:
+    case X509_V_ERR_UNSPECIFIED:  // libcurl's mark for: the chain is good, the name is not
       return "the server's certificate is for another name: use the name in the certificate, or renew it with this one";
     case X509_V_ERR_CERT_HAS_EXPIRED:
       return "a certificate of the server has expired: renew it, and check this machine's clock";
