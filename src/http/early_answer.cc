@@ -38,7 +38,7 @@ std::string read_rest(int fd, SSL* tls, std::size_t max_bytes) {
   while (all.size() < max_bytes) {
     const auto n =
         tls != nullptr ? SSL_read(tls, piece, sizeof piece) : int(::recv(fd, piece, sizeof piece, MSG_DONTWAIT));
-    if (n <= 0) { fprintf(stderr, "rest %zu n=%d err=%d ssl=%s\n", all.size(), (int)n, errno, ERR_error_string(ERR_peek_error(), nullptr)); break; }
+    if (n <= 0) break;
     all.append(piece, std::size_t(n));
   }
   ERR_clear_error();
