@@ -71,6 +71,7 @@ struct client::state {
   std::vector<std::uint64_t> cancelled_;
   bool stopping_ = false;
 
+  socket_registry sockets_;
   CURLM* multi_;
   CURLSH* shared_;  // TLS sessions; used by the thread alone, so it needs no locks
   std::unordered_map<std::uint64_t, exchange_ptr> running_;
@@ -156,7 +157,7 @@ bool client::state::take_orders() {
 }
 
 void client::state::begin(exchange_ptr x) {
-  auto ready = x->work.prepare(shared_);
+  auto ready = x->work.prepare(shared_, sockets_);
   if (!ready) return hand_back(std::move(x), fail(std::move(ready).error()));
   if (curl_multi_add_handle(multi_, x->work.handle()) != CURLM_OK)
     return hand_back(std::move(x), fail(errc::internal, "libcurl refused the request"));

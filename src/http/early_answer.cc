@@ -1,11 +1,14 @@
 // Reads and parses what a peer left in the socket before it hung up.
 #include "http/early_answer.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <charconv>
 
@@ -93,12 +96,46 @@ std::optional<response> parse_answer(std::string_view bytes, std::uint64_t max_b
   }
 }
 
-std::optional<response> read_early_answer(CURL* easy, std::size_t max_head_bytes, std::uint64_t max_body_bytes) {
-  curl_socket_t fd = CURL_SOCKET_BAD;
-  if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD) return {};
+std::optional<response> read_early_answer(int fd, CURL* easy, std::size_t max_head_bytes,
+                                          std::uint64_t max_body_bytes) {
   if (!has_hung_up(fd)) return {};
   const auto body_bytes = std::min<std::uint64_t>(max_body_bytes, 64 * 1024);
   return parse_answer(read_rest(fd, tls_of(easy), max_head_bytes + body_bytes), body_bytes);
+}
+
+void socket_registry::watch(CURL* easy) {
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &socket_registry::on_open);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, this);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, &socket_registry::on_close);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, this);
+}
+
+curl_socket_t socket_registry::on_open(void* self, curlsocktype, curl_sockaddr* address) {
+  const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (fd < 0) return CURL_SOCKET_BAD;
+  static_cast<socket_registry*>(self)->open_.insert(fd);
+  return fd;
+}
+
+int socket_registry::on_close(void* self, curl_socket_t fd) {
+  static_cast<socket_registry*>(self)->open_.erase(fd);
+  return ::close(fd);
+}
+
+int socket_registry::find(const char* local_ip, int local_port) const {
+  for (const int fd : open_) {
+    sockaddr_storage at{};
+    socklen_t length = sizeof at;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &length) != 0) continue;
+    const bool v6 = at.ss_family == AF_INET6;
+    const auto* v6_at = reinterpret_cast<const sockaddr_in6*>(&at);
+    const auto* v4_at = reinterpret_cast<const sockaddr_in*>(&at);
+    if (ntohs(v6 ? v6_at->sin6_port : v4_at->sin_port) != local_port) continue;
+    char text[INET6_ADDRSTRLEN] = {};
+    inet_ntop(at.ss_family, v6 ? static_cast<const void*>(&v6_at->sin6_addr) : &v4_at->sin_addr, text, sizeof text);
+    if (std::string_view(text) == local_ip) return fd;
+  }
+  return -1;
 }
 
 }  // namespace evp::http

@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "base/encoding.h"
-#include "http/early_answer.h"
 
 namespace evp::http {
 namespace {
@@ -107,12 +106,14 @@ result<void> transfer::check() {
   return {};
 }
 
-result<void> transfer::prepare(CURLSH* shared) {
+result<void> transfer::prepare(CURLSH* shared, socket_registry& sockets) {
   easy_.reset(curl_easy_init());
   if (!easy_) return fail(errc::internal, "out of memory");
   auto* e = easy_.get();
   began_ = last_byte_ = now();
 
+  sockets_ = &sockets;
+  sockets.watch(e);
   curl_easy_setopt(e, CURLOPT_SHARE, shared);
   curl_easy_setopt(e, CURLOPT_PRIVATE, this);
   curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
@@ -322,9 +323,11 @@ std::size_t transfer::on_body(char* bytes, std::size_t size, std::size_t count, 
   return length;
 }
 
-int transfer::on_connected(void* self, char*, char*, int, int) {
+// Called when the connection is there, new or kept, before the request goes out.
+int transfer::on_connected(void* self, char*, char* local_ip, int, int local_port) {
   auto& t = *static_cast<transfer*>(self);
   t.connected_ = true;
+  if (t.has_body_) t.socket_ = t.sockets_->find(local_ip, local_port);
   t.last_byte_ = now();
   return CURL_PREREQFUNC_OK;
 }
@@ -342,8 +345,8 @@ int transfer::on_transfer(void* self, curl_off_t, curl_off_t received, curl_off_
     t.response_.bytes_sent = std::uint64_t(sent);
     t.report(std::uint64_t(sent));
   }
-  if (t.connected_ && t.has_body_ && t.head_bytes_ == 0 && !t.early_ && std::uint64_t(sent) < t.body_length_) {
-    t.early_ = read_early_answer(t.easy_.get(), max_head_bytes, t.request_.max_response_bytes);
+  if (t.socket_ >= 0 && t.head_bytes_ == 0 && !t.early_ && std::uint64_t(sent) < t.body_length_) {
+    t.early_ = read_early_answer(t.socket_, t.easy_.get(), max_head_bytes, t.request_.max_response_bytes);
     if (t.early_) return 1;
   }
   return 0;

@@ -9,6 +9,7 @@
 
 #include "base/crypto.h"
 #include "http/client.h"
+#include "http/early_answer.h"
 
 namespace evp::http {
 
@@ -22,8 +23,9 @@ class transfer {
 
   /// Judges the request without sending anything. Any thread. Errors: invalid_argument with the field's name.
   result<void> check();
-  /// Makes the libcurl handle. `shared` holds TLS sessions. Client's thread. Errors: internal (out of memory).
-  result<void> prepare(CURLSH* shared);
+  /// Makes the libcurl handle. `shared` holds TLS sessions; both must outlive it. Client's thread.
+  /// Errors: internal (out of memory).
+  result<void> prepare(CURLSH* shared, socket_registry& sockets);
   CURL* handle() const noexcept { return easy_.get(); }
 
   /// When the caller must be told that time is over, as of now; steady_time::max() if nothing limits it.
@@ -45,7 +47,7 @@ class transfer {
   static std::size_t on_header(char* line, std::size_t size, std::size_t count, void* self);
   static std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* self);
   static int on_transfer(void* self, curl_off_t, curl_off_t received, curl_off_t, curl_off_t sent);
-  static int on_connected(void* self, char*, char*, int, int);
+  static int on_connected(void* self, char* peer_ip, char* local_ip, int peer_port, int local_port);
 
   bool read_header(std::string_view line);
   bool stop(error e);
@@ -83,6 +85,8 @@ class transfer {
   steady_time began_{};
   steady_time last_byte_{};
   steady_time last_report_{};
+  socket_registry* sockets_ = nullptr;
+  int socket_ = -1;
   bool connected_ = false;
   curl_off_t moved_ = 0;
 };

@@ -9,6 +9,7 @@ namespace {
 std::string explain_certificate(long verdict) {
   switch (verdict) {
     case X509_V_OK:
+    case X509_V_ERR_UNSPECIFIED:  // libcurl's mark for: the chain is good, the name is not
       return "the server's certificate is for another name: use the name in the certificate, or renew it with this one";
     case X509_V_ERR_CERT_HAS_EXPIRED:
       return "a certificate of the server has expired: renew it, and check this machine's clock";
@@ -47,7 +48,10 @@ error transfer::explain(CURLcode code) const {
     case CURLE_SSL_CONNECT_ERROR:
       return about(errc::unavailable, "the TLS handshake failed: check that the port speaks TLS 1.2 or later");
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return error(errc::invalid_argument, "the URL cannot be used").at("url");
+    case CURLE_UNSUPPORTED_PROTOCOL:
+      // Also libcurl's code for an answer that is no HTTP/1.
+      if (connected_) return about(errc::unavailable, "the answer is not HTTP/1.1");
+      return error(errc::invalid_argument, "the URL cannot be used").at("url");
     case CURLE_COULDNT_RESOLVE_HOST:
       return about(errc::unavailable, "the host's name could not be resolved: check the name and the DNS");
     case CURLE_COULDNT_RESOLVE_PROXY:
