@@ -23,7 +23,8 @@ result<secret> open_admin_token(const io::fs::path& file) {
     return fresh;
   }
   if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0)
-    return fail(errc::failed_precondition, file.string() + " must be a regular file that only its owner may read: chmod 600");
+    return fail(errc::failed_precondition,
+                file.string() + " must be a regular file that only its owner may read: chmod 600");
   TRY(auto text, io::read_file(file, max_token_bytes));
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
   if (text.size() < min_token_bytes)
@@ -39,7 +40,8 @@ result<void> bearer_auth::check(const http::headers& fields) const {
   if (value.size() <= scheme.size() || !http::same_name(value.substr(0, scheme.size()), scheme))
     return fail(errc::unauthenticated, "send the admin token as \"Authorization: Bearer <token>\"");
   if (!equal_in_constant_time(sha256(value.substr(scheme.size())), digest_))
-    return fail(errc::unauthenticated, "this is not the admin token: it stands in the file admin.token of the data folder");
+    return fail(errc::unauthenticated,
+                "this is not the admin token: it stands in the file admin.token of the data folder");
   return {};
 }
 

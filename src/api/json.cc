@@ -33,7 +33,8 @@ result<std::map<std::string, std::string>> read_query(const http::server_request
     if (std::find(known.begin(), known.end(), *name) == known.end()) {
       std::string list;
       for (const auto k : known) list += (list.empty() ? "" : ", ") + std::string(k);
-      return fail(errc::invalid_argument, *name, "unknown query parameter " + *name + (list.empty() ? "" : ": use " + list));
+      return fail(errc::invalid_argument, *name,
+                  "unknown query parameter " + *name + (list.empty() ? "" : ": use " + list));
     }
     if (!out.emplace(*name, std::move(*value)).second)
       return fail(errc::invalid_argument, *name, *name + " occurs twice in the query: give it once");

@@ -41,16 +41,16 @@ http::router make_router(rest_context& context) {
   add_object_routes(out, context);
   add_health_routes(out, context);
 
-  out.set_gate([&context](const http::server_request& head, const std::string& pattern) -> std::optional<http::server_response> {
-    if (!needs_token(pattern)) return std::nullopt;
-    auto ok = context.auth.check(head.fields);
-    if (ok) return std::nullopt;
-    return error_answer(ok.error());
-  });
+  out.set_gate(
+      [&context](const http::server_request& head, const std::string& pattern) -> std::optional<http::server_response> {
+        if (!needs_token(pattern)) return std::nullopt;
+        auto ok = context.auth.check(head.fields);
+        if (ok) return std::nullopt;
+        return error_answer(ok.error());
+      });
   out.set_error_writer([](int status, const error& e) { return error_answer(status, e); });
-  out.set_observer([&context](const http::server_request& r, const std::string& pattern, int status, milliseconds took) {
-    context.counters.on_request(r.method, pattern, status, took);
-  });
+  out.set_observer([&context](const http::server_request& r, const std::string& pattern, int status,
+                              milliseconds took) { context.counters.on_request(r.method, pattern, status, took); });
   return out;
 }
 

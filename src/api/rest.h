@@ -13,10 +13,9 @@ struct rest_context {
   backend::backend& backend;
   const bearer_auth& auth;
   metrics& counters;
-  io::pool& disk;                                   ///< for the object store's files
+  io::pool& disk;  ///< for the object store's files
   const io::clock& clock;
-  std::function<bool()> broker_connected;           ///< for /healthz
-  std::size_t object_uploads_max = 256;             ///< PUTs into the LOCAL store under way at once
+  std::function<bool()> broker_connected;  ///< for /healthz
 };
 
 /// All routes, behind the bearer token where it belongs. The context is borrowed.

@@ -41,7 +41,7 @@ io::task<result<http::server_response>> set_configuration(rest_context& c, http:
   CO_TRY(auto value, body.text("value", 512 * 1024));
   std::string id = parameter(r, "id"), instance = parameter(r, "instance"), topic = parameter(r, "topic");
   CO_TRY(const auto done, co_await c.backend.deployments.set_configuration(std::move(id), std::move(instance),
-                                                                          std::move(topic), std::move(value)));
+                                                                           std::move(topic), std::move(value)));
   co_return answer(done);
 }
 

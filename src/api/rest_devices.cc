@@ -72,8 +72,10 @@ json::object write_states(const backend::device_state& s) {
   json::object out;
   for (const auto& [key, state] : s.states) {
     json::object one;
-    if (is_utf8(state.value)) one.emplace("value", as_json(state.value));
-    else one.emplace("valueBase64", as_json(to_base64(state.value)));
+    if (is_utf8(state.value))
+      one.emplace("value", as_json(state.value));
+    else
+      one.emplace("valueBase64", as_json(to_base64(state.value)));
     one.emplace("updatedAt", as_json(format_rfc3339(state.updated_at)));
     out.emplace(as_json(key), std::move(one));
   }
