@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -35,25 +37,43 @@ using rows = std::vector<row>;
 class connection {
  public:
   virtual ~connection() = default;
-  /// Errors: already_exists (unique constraint), failed_precondition (foreign key), unavailable (busy, disk full, gone),
-  /// data_corrupt, internal.
+  /// Errors: already_exists (unique constraint), failed_precondition (foreign key), unavailable (busy, disk full,
+  /// gone), data_corrupt, internal.
   virtual result<rows> query(std::string_view text, const parameters& p = {}) = 0;
   /// Like query, for statements without rows; the number of rows changed.
   virtual result<std::int64_t> execute(std::string_view text, const parameters& p = {}) = 0;
 };
 
+struct migration;
+/// The program's own migrations (schema.h).
+std::span<const migration> schema();
+
 /// Runs closures on one thread, one transaction each; closures that wait together share one commit (group commit), and
 /// each caller resumes only after it. Confined to its executor.
 class database {
  public:
-  /// "sqlite:///path/file.db" (WAL, synchronous=FULL) or "postgresql://...". Applies the migrations of schema.h.
-  /// Errors: unavailable, failed_precondition (the file is of a newer version), data_corrupt.
-  static result<std::unique_ptr<database>> open(io::executor ex, std::string_view url);
+  /// "sqlite:///path/file.db" (WAL, synchronous=FULL) or "postgresql://...". Applies the migrations; blocks meanwhile.
+  /// Errors: invalid_argument (no such form of URL), unsupported (built without that database), unavailable,
+  /// failed_precondition (the file is of a newer version), data_corrupt.
+  static result<std::unique_ptr<database>> open(io::executor ex, std::string_view url,
+                                                std::span<const migration> migrations = schema());
+  /// Finishes what is queued, then ends the thread.
   ~database();
 
-  /// An error rolls back what this closure did, and only that. The closure must not touch the caller's state.
+  /// Resumes the caller after COMMIT. An error rolls back what this closure did, and only that; when the commit itself
+  /// fails, every caller of the batch gets its error. The closure must not touch the caller's state. Not cancellable:
+  /// the caller waits for the outcome. Errors: the closure's, rate_limited (max_queued closures wait already).
   template <class T>
   io::task<result<T>> run(std::function<result<T>(connection&)> work);
+
+  /// Closures that may wait at once, so that a slow disk cannot fill the memory.
+  static constexpr std::size_t max_queued = 20'000;
+
+  /// For tests and metrics: commits done, and closures that they held.
+  struct counters {
+    std::uint64_t commits = 0, closures = 0;
+  };
+  counters count() const noexcept;
 
  private:
   struct state;
@@ -73,6 +93,11 @@ io::task<result<T>> database::run(std::function<result<T>(connection&)> work) {
   };
   CO_CHECK(co_await submit(std::move(j)));
   co_return std::move(**out);
+}
+
+template <>
+inline io::task<result<void>> database::run<void>(std::function<result<void>(connection&)> work) {
+  return submit(std::move(work));
 }
 
 }  // namespace evp::sql

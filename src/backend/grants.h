@@ -1,0 +1,81 @@
+// Grants: the answer to a device that wants to put or get an object, and the check of what it did with it.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "backend/devices.h"
+#include "backend/ledger.h"
+#include "backend/services.h"
+#include "io/clock.h"
+#include "wire/messages.h"
+
+namespace evp::backend {
+
+struct grant_limits {
+  double per_device_per_second = 50;
+  double per_device_burst = 200;
+  milliseconds answer_within{4'000};       ///< the public agent gives up at 5 s
+  milliseconds idempotent_for{10'000};     ///< the same request id gives the same grant for this long
+  std::size_t max_remembered = 20'000;     ///< grants remembered for that, over all devices
+  std::size_t max_rate_entries = 100'000;  ///< devices whose rate is remembered
+  milliseconds sweep_every{5'000};
+  milliseconds sweep_after{10'000};  ///< beyond a grant's expiry, for uploads that were under way
+  std::size_t sweep_batch = 100;
+  std::size_t sweep_parallel = 8;  ///< HEADs at once
+};
+
+/// Confined to its executor. Every answer carries its failure inside, so that a device is always told.
+class grants {
+ public:
+  grants(services& s, devices& d, ledger& l, const io::clock& clock, grant_limits limits = {});
+  ~grants();
+
+  /// Resolves the service and the object's name, signs, writes the ledger row durably, answers; within 4 s always.
+  /// `device` is the authenticated one. The same request id again within 10 s gives the same grant (only for requests
+  /// with `accept`: older agents reuse ids after a restart). Failures: permission_denied (blocked; name outside the
+  /// device's prefix), not_found (storage), invalid_argument, rate_limited (retry_after), unavailable,
+  /// deadline_exceeded.
+  io::task<wire::storage_token_response> issue(std::string device, wire::storage_token_request r, wire::dialect d);
+
+  /// Compares the object with the report and settles the ledger row. Idempotent. Failures: not_found (no such grant of
+  /// this device), data_corrupt (another size), unavailable with retry_after (the storage cannot be asked now; the row
+  /// stays "uploaded"), permission_denied (blocked).
+  io::task<wire::transfer_report_response> report(std::string device, wire::transfer_report r);
+
+  /// The CA bundle of a service. Failures: not_found, permission_denied (blocked).
+  wire::certificate_response certificate(const std::string& device, const wire::certificate_request& r) const;
+
+  /// Settles grants that expired without a report: one HEAD, then verified or expired. Gives the number settled; a
+  /// storage out of reach leaves its rows for the next sweep.
+  io::task<result<std::size_t>> sweep_once();
+  /// Sweeps until cancelled.
+  io::task<void> sweep_forever();
+
+  struct counters {
+    std::uint64_t issued = 0, repeated = 0, refused = 0, rate_limited = 0, failed = 0;
+    std::uint64_t verified = 0, mismatched = 0, unverifiable = 0;
+  };
+  const counters& count() const noexcept { return counters_; }
+  /// Seconds between a request and its answer, for a histogram; empty: nobody asks.
+  std::function<void(double seconds)> on_answered;
+
+ private:
+  struct memory;
+  io::task<result<wire::storage_token_response>> make(std::string device, wire::storage_token_request r,
+                                                      wire::dialect d);
+  io::task<result<bool>> verify(std::string device, wire::transfer_report r);
+  io::task<result<void>> sweep_one(upload u);
+
+  services& services_;
+  devices& devices_;
+  ledger& ledger_;
+  const io::clock& clock_;
+  grant_limits limits_;
+  counters counters_;
+  std::unique_ptr<memory> memory_;
+};
+
+}  // namespace evp::backend

@@ -1,0 +1,80 @@
+// The ledger: one row for each grant, written before the grant leaves, and what became of it.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "backend/page.h"
+#include "base/time.h"
+#include "io/clock.h"
+#include "sql/database.h"
+#include "sql/ledger_store.h"
+
+namespace evp::backend {
+
+/// issued -> uploaded (the device says so, not checked yet) -> verified | failed; issued -> verified | failed |
+/// expired.
+enum class upload_state { issued, uploaded, verified, failed, expired };
+std::string_view to_string(upload_state s) noexcept;
+/// Errors: invalid_argument at "state", naming the states.
+result<upload_state> upload_state_from_string(std::string_view text);
+bool is_final(upload_state s) noexcept;
+
+struct upload {
+  std::string grant_id;
+  std::string device, instance, request_id;
+  std::string service_id, service_name;
+  std::string object;
+  bool is_get = false;
+  upload_state state = upload_state::issued;
+  std::string reason;
+  bool can_report = false;
+  std::optional<std::uint64_t> size_declared, size_bytes;
+  std::string sha256;
+  timestamp issued_at, expires_at, updated_at;
+};
+
+struct upload_filter {
+  std::optional<std::string> device, service;
+  std::optional<upload_state> state;
+  std::optional<timestamp> since;  ///< issued at or after
+};
+
+struct upload_outcome {
+  std::string grant_id;
+  upload_state state;
+  std::string reason;
+  std::optional<std::uint64_t> size_bytes;
+  std::string sha256;
+};
+
+/// Confined to its executor.
+class ledger {
+ public:
+  ledger(sql::database& db, const io::clock& clock) : db_(db), clock_(clock) {}
+
+  /// A new grant id: it sorts by time, and 80 of its bits are random.
+  std::string new_id() const;
+
+  /// Returns once the row is durable. Errors: the database's.
+  io::task<result<void>> issue(upload u);
+  /// Moves the row on, unless it is in a final state. True when it moved. Errors: the database's.
+  io::task<result<bool>> settle(upload_outcome o);
+  /// Newest first. Errors: invalid_argument at "limit" or "cursor", the database's.
+  io::task<result<page<upload>>> list(upload_filter f, page_request r);
+  /// Errors: not_found, the database's.
+  io::task<result<upload>> get(std::string grant_id);
+  /// Not final and expired before that time, oldest first.
+  io::task<result<std::vector<upload>>> overdue(timestamp before, std::size_t limit);
+
+  /// Rows by state, indexed by upload_state. Reads the database: for metrics, not for the hot path.
+  io::task<result<std::array<std::uint64_t, 5>>> count();
+
+ private:
+  sql::database& db_;
+  const io::clock& clock_;
+};
+
+}  // namespace evp::backend

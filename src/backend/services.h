@@ -1,0 +1,148 @@
+// Storage access services: the one thing a user configures to have a storage, and the drivers made of them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "backend/object_names.h"
+#include "backend/sealing.h"
+#include "io/clock.h"
+#include "sql/database.h"
+#include "sql/services_store.h"
+#include "storage/driver.h"
+
+namespace evp::backend {
+
+/// The body of POST and PUT. Nothing in it has been checked but its JSON types.
+struct service_input {
+  std::string type;
+  std::optional<std::string> name;
+  http::headers headers;
+  std::string certificate;           ///< PEM; empty: none
+  std::string expiration_duration;   ///< ISO 8601; empty: default_expiration
+  std::string object_name_template;  ///< empty: the default one
+  /// The fields that are not named above: options of the driver. Text may be secret, so all text is held as such.
+  std::map<std::string, std::variant<secret, bool>> options;
+};
+
+struct service_option {
+  std::string name;
+  bool is_secret = false;  ///< write-only: value is empty then
+  bool is_boolean = false;
+  std::string value;  ///< booleans: "true" or "false"
+};
+
+/// What a user sees of a service: no secret.
+struct service_view {
+  std::string id;
+  std::int64_t revision = 0;
+  std::string name;
+  std::string type;
+  std::string endpoint;  ///< where devices will be sent: "https://host[:port]"
+  std::vector<service_option> options;
+  http::headers headers;
+  std::string certificate;     ///< PEM
+  std::string certificate_id;  ///< "sha256:<64 hex>", or empty
+  milliseconds expiration{};
+  std::string object_name_template;
+  timestamp created_at, updated_at;
+};
+
+struct saved_service {
+  service_view service;
+  std::vector<std::string> warnings;  ///< sentences for the user: what was overridden, what could not be reached
+};
+
+/// One step of a service test.
+struct test_step {
+  std::string name;  ///< "prepare", "put", "stat", "get", "remove"
+  std::optional<error> failure;
+  milliseconds took{};
+};
+struct service_test_report {
+  std::vector<test_step> steps;  ///< up to and including the one that failed; a failed one is followed by "remove" only
+  bool ok() const noexcept;
+};
+
+/// A service ready to sign with. Stays usable by who holds it, even after the service was changed or removed.
+struct live_service {
+  service_view view;
+  object_name_template names;
+  std::unique_ptr<storage::driver> driver;
+  bool prepared = false;  ///< the container is known to exist
+};
+
+struct services_context {
+  sql::database& db;
+  const sealer& seals;
+  http::transport& transport;  ///< guarded
+  const io::clock& clock;
+  io::fs::path local_root;     ///< of the LOCAL store
+  std::string local_base_url;  ///< of the LOCAL store
+  secret local_signing_key;
+  /// Judges an endpoint ("https://host[:port]") before a service is stored: permission_denied for addresses that the
+  /// operator did not allow; unavailable (the name does not resolve) becomes a warning. Empty function: no check.
+  std::function<io::task<result<void>>(std::string endpoint)> check_endpoint;
+  /// The driver types on offer; empty: storage::driver_types().
+  std::span<const storage::driver_type> types;
+};
+
+/// The services, in memory and in the database. Confined to its executor.
+class services {
+ public:
+  static constexpr milliseconds default_expiration{120'000};
+  static constexpr std::size_t max_services = 1000;
+  static constexpr std::size_t max_headers = 32;
+  static constexpr std::size_t max_certificate_bytes = 64 * 1024;
+  static constexpr std::size_t max_option_bytes = 16 * 1024;
+
+  explicit services(services_context context);
+
+  /// Reads all services. Once, before anything else. Errors: the database's, data_corrupt (the master key is another).
+  io::task<result<void>> load();
+
+  /// Checks everything, stores, and makes the container if it is missing (a storage out of reach is a warning).
+  /// Errors, all leaving nothing stored: invalid_argument at a field, already_exists at "name", permission_denied at
+  /// "endpoint" (forbidden address), too_large (max_services), the database's.
+  io::task<result<saved_service>> create(service_input in);
+  /// Replaces the named service whole: what is not given is no more, secrets included. in.name may be absent or the
+  /// same. Errors: as create, not_found.
+  io::task<result<saved_service>> replace(std::string name, service_input in);
+  /// Errors: not_found.
+  result<service_view> get(std::string_view name) const;
+  /// By name.
+  std::vector<service_view> list() const;
+  /// Errors: not_found, the database's. Objects that are stored stay.
+  io::task<result<void>> remove(std::string name);
+  /// Puts, stats, reads and removes a canary object. Takes at most 20 s. Errors: not_found (the service).
+  io::task<result<service_test_report>> test(std::string name);
+
+  /// The service that answers for the key of a device's request; without a key the one named "default".
+  /// Errors: not_found, with a text for the device.
+  result<std::shared_ptr<live_service>> find(const std::optional<std::string>& key) const;
+  /// By id, also for ledger rows whose service was renamed since. Null when it exists no more.
+  std::shared_ptr<live_service> find_by_id(std::string_view id) const;
+  /// The PEM of an existing service's certificate. Errors: not_found.
+  result<std::string> certificate(std::string_view certificate_id) const;
+
+ private:
+  struct checked;
+  std::span<const storage::driver_type> types() const;
+  result<const storage::driver_type*> type_named(std::string_view name) const;
+  result<checked> check(const service_input& in) const;
+  result<storage::made_driver> make(const storage::driver_type& type, const storage::option_values& options,
+                                    const std::string& ca_pem) const;
+  io::task<result<saved_service>> save(checked c, std::shared_ptr<live_service> previous);
+  result<std::shared_ptr<live_service>> revive(const sql::service_row& row) const;
+
+  services_context context_;
+  std::map<std::string, std::shared_ptr<live_service>, std::less<>> by_name_;
+  std::map<std::string, std::shared_ptr<live_service>, std::less<>> by_id_;
+};
+
+}  // namespace evp::backend

@@ -1,0 +1,56 @@
+// Table uploads: one row for each grant that left the backend, and what became of it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sql/database.h"
+
+namespace evp::sql {
+
+struct upload_row {
+  std::string grant_id;  ///< sorts by time of issue
+  std::string device, instance, request_id;
+  std::string service_id, service_name;
+  std::string object;
+  std::string operation;    ///< "put" or "get"
+  std::string state;        ///< "issued", "uploaded", "verified", "failed", "expired"
+  std::string reason;       ///< for "failed" and "expired": one sentence
+  bool can_report = false;  ///< the device said accept "report/1"
+  std::optional<std::int64_t> size_declared, size_bytes;
+  std::string sha256;                                          ///< hexadecimal, as reported, or empty
+  std::int64_t issued_at = 0, expires_at = 0, updated_at = 0;  ///< Unix time, ms
+};
+
+struct upload_query {
+  std::optional<std::string> device, service_name, state;
+  std::string from_id;    ///< only grant ids at or after this one; empty: all
+  std::string before_id;  ///< only grant ids before this one (the cursor); empty: from the newest
+  std::int64_t limit = 100;
+};
+
+/// All functions: database thread; errors: the connection's, and what is named.
+result<void> insert_upload(connection& c, const upload_row& u);
+/// Newest first.
+result<std::vector<upload_row>> list_uploads(connection& c, const upload_query& q);
+result<std::optional<upload_row>> find_upload(connection& c, const std::string& grant_id);
+struct upload_change {
+  std::string grant_id;
+  std::string state, reason;
+  std::optional<std::int64_t> size_bytes;
+  std::string sha256;
+  std::int64_t updated_at = 0;
+};
+/// Changes the row unless it is in a final state already. True when it changed.
+result<bool> change_upload(connection& c, const upload_change& u);
+/// Rows in state "issued" or "uploaded" that expired before the time, oldest first.
+result<std::vector<upload_row>> list_overdue_uploads(connection& c, std::int64_t before_ms, std::int64_t limit);
+struct upload_count {
+  std::string state;
+  std::int64_t rows = 0;
+};
+result<std::vector<upload_count>> count_uploads(connection& c);
+
+}  // namespace evp::sql
