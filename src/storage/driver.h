@@ -39,7 +39,8 @@ struct signed_request {
 
 struct object_info {
   std::uint64_t size = 0;
-  std::string etag;  ///< as the vendor gives it, quotes included; may be empty
+  std::string etag;    ///< as the vendor gives it, quotes included; may be empty
+  std::string sha256;  ///< 64 hexadecimal digits where the storage knows it (LOCAL), else empty
 };
 
 /// What a driver can do; the conformance suite runs what is declared.
