@@ -1,0 +1,352 @@
+// The upload engine's transitions: what each event means in each stage.
+#include "runtime/upload/engine.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace evp::runtime::upload {
+
+namespace {
+// A hub may keep request ids as 32-bit numbers; the attributes GET owns 10000.
+constexpr std::uint64_t first_reqid = 10'001;
+constexpr std::uint64_t first_reqid_span = 1U << 30;
+}  // namespace
+
+engine::engine(limits l, retry_policy p, std::uint64_t seed, std::set<std::string> certificates)
+    : limits_(l), policy_(p), random_(seed), certificates_(std::move(certificates)) {
+  // A restarted runtime must not reuse ids whose answers the hub may still remember.
+  next_reqid_ = first_reqid + random_() % first_reqid_span;
+}
+
+actions engine::step(event e, steady_time now) {
+  now_ = std::max(now_, now);
+  out_.clear();
+  std::visit([this](auto&& what) { on(std::move(what)); }, std::move(e));
+  run_due_timers();
+  start_what_fits();
+  want_timer();
+  return std::move(out_);
+}
+
+// ---- events ----
+
+void engine::on(submitted e) {
+  unsigned& live = live_of_instance_[e.order.instance];
+  if (live >= limits_.live_per_instance) {
+    out_.push_back(
+        refuse{e.id, error(errc::rate_limited, "instance " + e.order.instance + " has " + std::to_string(live) +
+                                                   " file operations under way: wait for one to end")});
+    return;
+  }
+  const auto [op, is_new] = operations_.try_emplace(e.id);
+  if (!is_new) return;
+  ++live;
+  op->second.order = std::move(e.order);
+  op->second.deadline = now_ + limits_.deadline;
+  deadlines_.emplace(op->second.deadline, op->first);
+  if (op->second.order.own) {
+    op->second.grant = *op->second.order.own;
+    move(op, stage::ready);
+  } else {
+    move(op, stage::waiting);
+  }
+}
+
+void engine::on(grant_received e) {
+  const auto op = find_request(e.reqid, stage::asking);
+  if (op == operations_.end()) return;
+  if (e.grant.url.empty()) return end_with_errno(op, EINVAL, "the hub's answer holds no URL");
+  op->second.grant = std::move(e.grant);
+  op->second.tries_on_grant = 0;
+  op->second.grant_expires.reset();
+  if (op->second.grant.expires_in) op->second.grant_expires = now_ + *op->second.grant.expires_in;
+  move(op, stage::ready);  // start_what_fits() asks for the certificate if it lacks
+}
+
+void engine::on(grant_failed e) {
+  const auto op = find_request(e.reqid, stage::asking);
+  if (op == operations_.end()) return;
+  if (e.malformed) return end_with_errno(op, EINVAL, "the hub's answer can't be read: " + e.why.message());
+  if (is_temporary(e.why.code())) return back_off(op, e.why.retry_after());
+  end_with_errno(op, EIO, "the hub refuses: " + e.why.message());
+}
+
+void engine::on(certificate_received e) {
+  certificates_.insert(e.certificate_id);
+  const auto wanted = wanted_certificates_.find(e.certificate_id);
+  if (wanted == wanted_certificates_.end()) return;
+  const auto waiting = std::move(wanted->second.waiting);
+  wanted_certificates_.erase(wanted);
+  for (const auto id : waiting) move(operations_.find(id), stage::ready);
+}
+
+void engine::on(certificate_failed e) {
+  const auto wanted = std::find_if(wanted_certificates_.begin(), wanted_certificates_.end(),
+                                   [&](const auto& w) { return w.second.reqid == e.reqid; });
+  if (wanted == wanted_certificates_.end()) return;
+  if (is_temporary(e.why.code())) {
+    wanted->second.reqid = next_reqid_++;
+    wanted->second.sends = 0;
+    wanted->second.wake = now_ + wait_before_retry(policy_, ++wanted->second.failures, e.why.retry_after(), random_);
+    return;
+  }
+  const auto waiting = std::move(wanted->second.waiting);
+  wanted_certificates_.erase(wanted);
+  for (const auto id : waiting)
+    end_with_errno(operations_.find(id), EPERM, "no certificate for the storage: " + e.why.message());
+}
+
+void engine::on(certificate_lost e) { certificates_.erase(e.certificate_id); }
+
+void engine::on(transfer_finished e) {
+  const auto running = running_.find(e.id);
+  if (running == running_.end() || running->second != e.attempt) return;
+  running_.erase(running);
+  const auto op = operations_.find(e.id);
+  if (op == operations_.end()) return;  // ended at its deadline meanwhile
+
+  const bool own = op->second.order.own.has_value();
+  switch (judge(e.result, op->second.grant.expect)) {
+    case verdict::success:
+      op->second.sent = std::move(e.result);
+      if (op->second.grant.grant_id.empty() || op->second.order.operation == wire::blob_operation::get) {
+        const blob_outcome outcome{blob_outcome::kind::success, unsigned(op->second.sent.status), 0};
+        if (!op->second.grant.grant_id.empty() && connected_)
+          out_.push_back(send_report{op->first, next_reqid_++, op->second.grant.grant_id, true, op->second.sent});
+        return end(op, outcome, {});
+      }
+      move(op, stage::reporting);
+      op->second.failures = 0;
+      new_request(op);
+      return report(op);
+    case verdict::retry:
+      if (!own && op->second.tries_on_grant >= policy_.tries_per_grant) abandon_grant(op, &e.result);
+      return back_off(op, e.result.retry_after);
+    case verdict::fresh_grant:
+      if (!own && ++op->second.grants_refused < policy_.grants_after_403) {
+        abandon_grant(op, &e.result);
+        return back_off(op, e.result.retry_after);
+      }
+      [[fallthrough]];
+    case verdict::final: {
+      const bool answered = !e.result.failure.has_value();
+      const blob_outcome outcome{answered ? blob_outcome::kind::error_http : blob_outcome::kind::error,
+                                 answered ? unsigned(e.result.status) : 0, errno_of(e.result)};
+      std::string message = answered ? "the storage answered HTTP status " + std::to_string(e.result.status)
+                                     : e.result.failure->message();
+      abandon_grant(op, &e.result);
+      return end(op, outcome, std::move(message));
+    }
+  }
+}
+
+void engine::on(report_answered e) {
+  const auto op = find_request(e.reqid, stage::reporting);
+  if (op == operations_.end()) return;
+  if (!e.failure) {
+    const blob_outcome outcome{blob_outcome::kind::success, unsigned(op->second.sent.status), 0};
+    return end(op, outcome, {});
+  }
+  if (!is_temporary(e.failure->code()))
+    return end_with_errno(op, EIO, "the hub did not find the file as it was sent: " + e.failure->message());
+  new_request(op);  // a new one: the hub may answer the old id from memory
+  set_wake(op, now_ + wait_before_retry(policy_, ++op->second.failures, e.failure->retry_after(), random_));
+}
+
+void engine::on(connected) {
+  connected_ = true;
+  for (const auto& [reqid, id] : requests_) {
+    const auto op = operations_.find(id);
+    op->second.sends = 0;
+    if (op->second.at == stage::asking) ask_again(op);
+    if (op->second.at == stage::reporting) report(op);
+  }
+  for (auto& [id, wanted] : wanted_certificates_) {
+    wanted.sends = 0;
+    ask_certificate(id, wanted);
+  }
+}
+
+void engine::on(disconnected) {
+  connected_ = false;
+  for (const auto& [reqid, id] : requests_) set_wake(operations_.find(id), std::nullopt);
+  for (auto& [id, wanted] : wanted_certificates_) wanted.wake.reset();
+}
+
+// ---- time ----
+
+void engine::run_due_timers() {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now_)
+    end_with_errno(operations_.find(deadlines_.begin()->second), ETIMEDOUT, "not finished within its deadline");
+  while (!wakes_.empty() && wakes_.begin()->first <= now_) wake_up(operations_.find(wakes_.begin()->second));
+  for (auto& [id, wanted] : wanted_certificates_)
+    if (wanted.wake && *wanted.wake <= now_) ask_certificate(id, wanted);
+}
+
+void engine::wake_up(operation_map::iterator op) {
+  set_wake(op, std::nullopt);
+  switch (op->second.at) {
+    case stage::asking:
+      if (op->second.sends >= limits_.sends_per_request) return back_off(op, std::nullopt);
+      return ask_again(op);
+    case stage::reporting: return report(op);
+    case stage::backing_off: return move(op, usable_grant(op->second) ? stage::ready : stage::waiting);
+    default: return;  // the other stages set no wake
+  }
+}
+
+void engine::start_what_fits() {
+  while (!ready_.empty() && running_.size() < limits_.transfers) {
+    const auto op = operations_.find(*ready_.begin());
+    const std::string& certificate = op->second.grant.certificate_id;
+    if (!usable_grant(op->second)) {
+      move(op, stage::waiting);  // it expired in the queue
+    } else if (!certificate.empty() && !certificates_.contains(certificate)) {
+      want_certificate(op);
+    } else {
+      begin_transfer(op);
+    }
+  }
+  while (connected_ && !waiting_.empty() && asked() < limits_.asked_ahead) ask(operations_.find(*waiting_.begin()));
+}
+
+void engine::want_timer() {
+  std::optional<steady_time> first;
+  const auto consider = [&](steady_time t) { first = first ? std::min(*first, t) : t; };
+  if (!wakes_.empty()) consider(wakes_.begin()->first);
+  if (!deadlines_.empty()) consider(deadlines_.begin()->first);
+  for (const auto& [id, wanted] : wanted_certificates_)
+    if (wanted.wake) consider(*wanted.wake);
+  if (first == timer_) return;
+  timer_ = first;
+  out_.push_back(set_timer{first});
+}
+
+// ---- what operations do ----
+
+void engine::ask(operation_map::iterator op) {
+  move(op, stage::asking);
+  new_request(op);
+  ask_again(op);
+}
+
+void engine::ask_again(operation_map::iterator op) {
+  out_.push_back(request_grant{op->first, op->second.reqid});
+  set_wake(op, now_ + resend_wait(++op->second.sends));
+}
+
+void engine::want_certificate(operation_map::iterator op) {
+  move(op, stage::certificate);
+  const auto [wanted, is_new] = wanted_certificates_.try_emplace(op->second.grant.certificate_id);
+  wanted->second.waiting.insert(op->first);
+  if (!is_new) return;
+  wanted->second.reqid = next_reqid_++;
+  ask_certificate(wanted->first, wanted->second);
+}
+
+void engine::ask_certificate(const std::string& id, wanted_certificate& w) {
+  w.wake.reset();
+  if (!connected_) return;  // asked on reconnect
+  out_.push_back(request_certificate{w.reqid, id});
+  w.wake = now_ + resend_wait(++w.sends);
+}
+
+void engine::begin_transfer(operation_map::iterator op) {
+  move(op, stage::transferring);
+  ++op->second.tries_on_grant;
+  running_.emplace(op->first, ++op->second.attempt);
+  const auto left = std::chrono::ceil<milliseconds>(op->second.deadline - now_);
+  out_.push_back(start_transfer{op->first, op->second.attempt, op->second.grant, left});
+}
+
+void engine::report(operation_map::iterator op) {
+  set_wake(op, std::nullopt);
+  if (!connected_) return;  // sent on reconnect
+  out_.push_back(send_report{op->first, op->second.reqid, op->second.grant.grant_id, true, op->second.sent});
+  set_wake(op, now_ + resend_wait(++op->second.sends));
+}
+
+void engine::back_off(operation_map::iterator op, std::optional<milliseconds> retry_after) {
+  move(op, stage::backing_off);
+  set_wake(op, now_ + wait_before_retry(policy_, ++op->second.failures, retry_after, random_));
+}
+
+void engine::abandon_grant(operation_map::iterator op, const transfer_result* why) {
+  auto& grant = op->second.grant;
+  if (!grant.grant_id.empty() && connected_)  // so that the hub's ledger shows why; nobody waits for the answer
+    out_.push_back(send_report{op->first, next_reqid_++, grant.grant_id, false, *why});
+  grant = {};
+}
+
+void engine::end(operation_map::iterator op, blob_outcome outcome, std::string message) {
+  out_.push_back(finish{op->first, outcome, std::move(message)});
+  if (const auto wanted = wanted_certificates_.find(op->second.grant.certificate_id);
+      wanted != wanted_certificates_.end()) {
+    wanted->second.waiting.erase(op->first);
+    if (wanted->second.waiting.empty()) wanted_certificates_.erase(wanted);
+  }
+  move(op, stage::transferring);  // leaves every queue and count
+  deadlines_.erase({op->second.deadline, op->first});
+  const auto live = live_of_instance_.find(op->second.order.instance);
+  if (--live->second == 0) live_of_instance_.erase(live);
+  operations_.erase(op);
+}
+
+void engine::end_with_errno(operation_map::iterator op, int number, std::string message) {
+  end(op, blob_outcome{blob_outcome::kind::error, 0, number}, std::move(message));
+}
+
+// ---- bookkeeping ----
+
+void engine::move(operation_map::iterator op, stage to) {
+  operation& o = op->second;
+  const bool granted = !o.order.own;
+  if (o.at == stage::asking) --asking_;
+  if (o.at == stage::certificate) --certificate_;
+  if (o.at == stage::ready && ready_.erase(op->first) > 0 && granted) --granted_ready_;
+  if (o.at == stage::waiting) waiting_.erase(op->first);
+  if (o.reqid != 0) requests_.erase(std::exchange(o.reqid, 0));
+  set_wake(op, std::nullopt);
+  o.at = to;
+  if (to == stage::asking) ++asking_;
+  if (to == stage::certificate) ++certificate_;
+  if (to == stage::ready && ready_.insert(op->first).second && granted) ++granted_ready_;
+  if (to == stage::waiting) waiting_.insert(op->first);
+}
+
+void engine::set_wake(operation_map::iterator op, std::optional<steady_time> at) {
+  auto& wake = op->second.wake;
+  if (wake) wakes_.erase({*wake, op->first});
+  wake = at;
+  if (wake) wakes_.emplace(*wake, op->first);
+}
+
+engine::operation_map::iterator engine::find_request(std::uint64_t reqid, stage at) {
+  const auto request = requests_.find(reqid);
+  if (request == requests_.end()) return operations_.end();
+  const auto op = operations_.find(request->second);
+  return op != operations_.end() && op->second.at == at ? op : operations_.end();
+}
+
+void engine::new_request(operation_map::iterator op) {
+  if (op->second.reqid != 0) requests_.erase(op->second.reqid);
+  op->second.reqid = next_reqid_++;
+  op->second.sends = 0;
+  requests_.emplace(op->second.reqid, op->first);
+}
+
+milliseconds engine::resend_wait(unsigned sends) const {
+  return std::min(limits_.resend_max, limits_.resend_first * (std::int64_t{1} << std::min(sends - 1, 20U)));
+}
+
+bool engine::usable_grant(const operation& op) const {
+  if (op.order.own) return true;
+  if (op.grant.url.empty()) return false;
+  // A grant that lives shorter than the margin is begun while it lives at all.
+  const auto margin = std::min(limits_.expiry_margin, op.grant.expires_in.value_or(limits_.expiry_margin) / 2);
+  return !op.grant_expires || now_ + margin < *op.grant_expires;
+}
+
+std::size_t engine::asked() const { return asking_ + certificate_ + granted_ready_; }
+
+}  // namespace evp::runtime::upload

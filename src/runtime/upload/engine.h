@@ -1,0 +1,229 @@
+// The upload engine: a pure state machine that leads every accepted operation to exactly one outcome.
+//
+// It knows no clock, socket, file or thread: events and the time go in, actions come out. The uploader drives it in
+// production, tests drive it with invented worlds. An operation goes through these stages:
+//
+//   waiting ──request_grant──► asking ──► [certificate] ──► ready ──start_transfer──► transferring ──► [reporting] ──►
+//   end
+//      ▲                          │                                                       │
+//      └────────── backing_off ◄──┴───────────────────────────────────────────────────────┘
+//
+// An operation that brings its own URL starts at `ready` and needs no hub. While the hub is out of reach, operations
+// stay `waiting`, and running transfers go on.
+#pragma once
+
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/secret.h"
+#include "http/message.h"
+#include "runtime/blobs.h"
+#include "runtime/upload/retry.h"
+
+namespace evp::runtime::upload {
+
+using operation_id = std::uint64_t;
+
+struct limits {
+  unsigned transfers = 8;           ///< at once
+  unsigned asked_ahead = 16;        ///< grants asked for or waiting for a free transfer: more would expire in the queue
+  unsigned live_per_instance = 64;  ///< accepted and not ended; beyond: rate_limited (EVP_DENIED)
+  milliseconds deadline{86'400'000};  ///< after it the outcome is ETIMEDOUT
+  milliseconds resend_first{1'000};   ///< a request without an answer is sent again after this, then doubling ...
+  milliseconds resend_max{30'000};    ///< ... up to this
+  unsigned sends_per_request = 5;     ///< then the operation backs off and asks anew
+  milliseconds expiry_margin{5'000};  ///< a grant with less than this to live is not begun
+};
+
+/// What to send, where, and what success looks like.
+struct grant {
+  secret url;
+  http::headers fields;
+  std::vector<int> expect;
+  std::string grant_id;        ///< empty: the hub wants no report
+  std::string certificate_id;  ///< empty: the default trust
+  std::optional<milliseconds> expires_in;
+};
+
+struct order {
+  std::string instance;
+  wire::blob_operation operation = wire::blob_operation::put;
+  std::optional<grant> own;  ///< the module's own URL: nothing is asked of the hub
+};
+
+// ---- events ----
+struct submitted {
+  operation_id id;
+  upload::order order;
+};  ///< ids ascend
+struct grant_received {
+  std::uint64_t reqid;
+  upload::grant grant;
+};
+struct grant_failed {
+  std::uint64_t reqid;
+  error why;
+  bool malformed = false;
+};
+struct certificate_received {
+  std::string certificate_id;
+};  ///< verified and stored
+struct certificate_failed {
+  std::uint64_t reqid;
+  error why;
+};
+struct certificate_lost {
+  std::string certificate_id;
+};  ///< the store can't read it any more
+struct transfer_finished {
+  operation_id id;
+  unsigned attempt;
+  transfer_result result;
+};
+struct report_answered {
+  std::uint64_t reqid;
+  std::optional<error> failure;
+};
+struct connected {};
+struct disconnected {};
+struct tick {};
+using event = std::variant<submitted, grant_received, grant_failed, certificate_received, certificate_failed,
+                           certificate_lost, transfer_finished, report_answered, connected, disconnected, tick>;
+
+// ---- actions ----
+struct refuse {
+  operation_id id;
+  error why;
+};
+struct request_grant {
+  operation_id id;
+  std::uint64_t reqid;
+};
+struct request_certificate {
+  std::uint64_t reqid;
+  std::string certificate_id;
+};
+struct start_transfer {
+  operation_id id;
+  unsigned attempt;
+  upload::grant grant;
+  milliseconds time_left;
+};
+struct send_report {
+  operation_id id;
+  std::uint64_t reqid;
+  std::string grant_id;
+  bool done;
+  transfer_result result;
+};
+/// Wants a tick at that time (nothing: none); replaces what was wanted before.
+struct set_timer {
+  std::optional<steady_time> at;
+};
+struct finish {
+  operation_id id;
+  blob_outcome outcome;
+  std::string message;
+};  ///< message: for the log, no URL
+using action = std::variant<refuse, request_grant, request_certificate, start_transfer, send_report, set_timer, finish>;
+using actions = std::vector<action>;
+
+class engine {
+ public:
+  /// `seed` feeds jitter and the first request id: runs with the same seed, events and times are the same.
+  engine(limits l, retry_policy p, std::uint64_t seed, std::set<std::string> certificates);
+
+  /// Takes one event and says what to do. Late, doubled and unknown answers are ignored.
+  actions step(event e, steady_time now);
+
+  std::size_t live() const noexcept { return operations_.size(); }
+  std::size_t transferring() const noexcept { return running_.size(); }
+
+ private:
+  enum class stage { waiting, asking, certificate, ready, transferring, reporting, backing_off };
+  struct operation {
+    upload::order order;
+    upload::grant grant;
+    stage at = stage::waiting;
+    steady_time deadline;
+    std::optional<steady_time> wake;
+    std::optional<steady_time> grant_expires;
+    std::uint64_t reqid = 0;
+    unsigned sends = 0;     ///< of the present request
+    unsigned failures = 0;  ///< of anything, so far
+    unsigned attempt = 0;   ///< transfers started
+    unsigned tries_on_grant = 0;
+    unsigned grants_refused = 0;  ///< 403s
+    transfer_result sent;         ///< what is being reported
+  };
+  struct wanted_certificate {
+    std::uint64_t reqid = 0;
+    unsigned sends = 0;
+    unsigned failures = 0;
+    std::optional<steady_time> wake;
+    std::set<operation_id> waiting;
+  };
+  using operation_map = std::map<operation_id, operation>;
+
+  void on(submitted e);
+  void on(grant_received e);
+  void on(grant_failed e);
+  void on(certificate_received e);
+  void on(certificate_failed e);
+  void on(certificate_lost e);
+  void on(transfer_finished e);
+  void on(report_answered e);
+  void on(connected);
+  void on(disconnected);
+  void on(tick) {}
+
+  void run_due_timers();
+  void wake_up(operation_map::iterator op);
+  void start_what_fits();
+  void want_timer();
+
+  void ask(operation_map::iterator op);
+  void ask_again(operation_map::iterator op);
+  void want_certificate(operation_map::iterator op);
+  void ask_certificate(const std::string& id, wanted_certificate& w);
+  void begin_transfer(operation_map::iterator op);
+  void report(operation_map::iterator op);
+  void back_off(operation_map::iterator op, std::optional<milliseconds> retry_after);
+  void abandon_grant(operation_map::iterator op, const transfer_result* why);
+  void end(operation_map::iterator op, blob_outcome outcome, std::string message);
+  void end_with_errno(operation_map::iterator op, int number, std::string message);
+
+  void move(operation_map::iterator op, stage to);
+  void set_wake(operation_map::iterator op, std::optional<steady_time> at);
+  operation_map::iterator find_request(std::uint64_t reqid, stage at);
+  void new_request(operation_map::iterator op);
+  milliseconds resend_wait(unsigned sends) const;
+  bool usable_grant(const operation& op) const;
+  std::size_t asked() const;
+
+  const limits limits_;
+  const retry_policy policy_;
+  std::mt19937_64 random_;
+  std::set<std::string> certificates_;
+
+  operation_map operations_;
+  std::map<std::string, unsigned> live_of_instance_;
+  std::map<std::uint64_t, operation_id> requests_;                 ///< reqid -> operation asking or reporting
+  std::map<std::string, wanted_certificate> wanted_certificates_;  ///< by certificate id
+  std::set<operation_id> waiting_, ready_;                         ///< the oldest first
+  std::map<operation_id, unsigned> running_;                      ///< id -> attempt; also of operations that have ended
+  std::size_t granted_ready_ = 0, asking_ = 0, certificate_ = 0;  ///< operations in those stages
+  std::set<std::pair<steady_time, operation_id>> wakes_, deadlines_;
+  std::uint64_t next_reqid_;
+  bool connected_ = false;
+
+  steady_time now_{};
+  actions out_;
+  std::optional<steady_time> timer_;
+};
+
+}  // namespace evp::runtime::upload

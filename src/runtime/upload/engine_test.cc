@@ -1,0 +1,478 @@
+// The upload engine, stage by stage and event by event, in invented time.
+#include "runtime/upload/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace evp::runtime::upload {
+namespace {
+
+using namespace std::chrono_literals;
+
+class engine_test : public testing::Test {
+ protected:
+  explicit engine_test(limits l = {}, std::set<std::string> certificates = {})
+      : engine_(l, {}, 7, std::move(certificates)) {}
+
+  void step(event e) {
+    for (auto& a : engine_.step(std::move(e), now_)) {
+      if (const auto* t = std::get_if<set_timer>(&a)) timer_ = t->at;
+      if (const auto* f = std::get_if<finish>(&a)) finished_[f->id].push_back(*f);
+      done_.push_back(std::move(a));
+    }
+  }
+  void wait(milliseconds d) {
+    now_ += d;
+    step(tick{});
+  }
+  /// The actions of that type since the last call, in order.
+  template <class T>
+  std::vector<T> took() {
+    std::vector<T> found;
+    std::erase_if(done_, [&](action& a) {
+      auto* t = std::get_if<T>(&a);
+      if (t) found.push_back(std::move(*t));
+      return t != nullptr;
+    });
+    return found;
+  }
+  operation_id submit(std::string instance = "up") {
+    step(submitted{++last_, order{std::move(instance), wire::blob_operation::put, std::nullopt}});
+    return last_;
+  }
+  operation_id submit_own_url() {
+    grant own;
+    own.url = secret("http://storage/file");
+    step(submitted{++last_, order{"up", wire::blob_operation::put, own}});
+    return last_;
+  }
+  static grant some_grant(std::string grant_id = {}, std::string certificate = {}) {
+    grant g;
+    g.url = secret("https://storage/object?signature");
+    g.grant_id = std::move(grant_id);
+    g.certificate_id = std::move(certificate);
+    return g;
+  }
+  /// Brings a fresh operation to its transfer.
+  start_transfer to_transfer(grant g = some_grant()) {
+    step(connected{});
+    submit();
+    const auto asked = took<request_grant>();
+    EXPECT_EQ(asked.size(), 1U);
+    step(grant_received{asked.at(0).reqid, std::move(g)});
+    const auto started = took<start_transfer>();
+    EXPECT_EQ(started.size(), 1U);
+    return started.at(0);
+  }
+  void answer(const start_transfer& t, int status) {
+    transfer_result r;
+    r.status = status;
+    step(transfer_finished{t.id, t.attempt, r});
+  }
+  void break_off(const start_transfer& t, errc code) {
+    transfer_result r;
+    r.failure = error(code, "why");
+    step(transfer_finished{t.id, t.attempt, r});
+  }
+  blob_outcome outcome(operation_id id) {
+    EXPECT_EQ(finished_[id].size(), 1U) << "exactly one outcome";
+    return finished_[id].empty() ? blob_outcome{} : finished_[id][0].outcome;
+  }
+  bool open(operation_id id) { return finished_[id].empty(); }
+
+  engine engine_;
+  steady_time now_{1h};
+  operation_id last_ = 0;
+  std::optional<steady_time> timer_;
+  std::vector<action> done_;
+  std::map<operation_id, std::vector<finish>> finished_;
+};
+
+// ---- the hub's part ----
+
+TEST_F(engine_test, an_upload_without_report_ends_with_the_storages_success) {
+  const auto t = to_transfer();
+  EXPECT_EQ(t.grant.url, secret("https://storage/object?signature"));
+  answer(t, 201);
+  EXPECT_EQ(outcome(t.id).result, blob_outcome::kind::success);
+  EXPECT_EQ(outcome(t.id).http_status, 201U);
+  EXPECT_EQ(engine_.live(), 0U);
+  EXPECT_EQ(timer_, std::nullopt) << "nothing to wait for: no wake-up when idle";
+}
+
+TEST_F(engine_test, nothing_is_asked_while_the_hub_is_away) {
+  submit();
+  wait(1h);
+  EXPECT_TRUE(took<request_grant>().empty());
+  step(connected{});
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+}
+
+TEST_F(engine_test, an_own_url_needs_no_hub) {
+  const auto id = submit_own_url();
+  const auto started = took<start_transfer>();
+  ASSERT_EQ(started.size(), 1U);
+  answer(started[0], 200);
+  EXPECT_EQ(outcome(id).result, blob_outcome::kind::success);
+  EXPECT_TRUE(took<request_grant>().empty());
+}
+
+TEST_F(engine_test, a_request_without_answer_is_sent_again_with_the_same_id_after_a_second) {
+  step(connected{});
+  submit();
+  const auto first = took<request_grant>();
+  wait(999ms);
+  EXPECT_TRUE(took<request_grant>().empty());
+  wait(1ms);
+  const auto second = took<request_grant>();
+  ASSERT_EQ(second.size(), 1U);
+  EXPECT_EQ(second[0].reqid, first.at(0).reqid);
+}
+
+TEST_F(engine_test, after_some_sends_it_backs_off_and_asks_with_a_new_id) {
+  step(connected{});
+  submit();
+  const auto first = took<request_grant>().at(0).reqid;
+  std::set<std::uint64_t> ids;
+  for (int i = 0; i < 400; ++i) {
+    wait(100ms);
+    for (const auto& r : took<request_grant>()) ids.insert(r.reqid);
+  }
+  EXPECT_TRUE(ids.contains(first));
+  EXPECT_GT(ids.size(), 1U);
+  EXPECT_LT(ids.size(), 5U);
+  EXPECT_TRUE(open(last_));
+}
+
+TEST_F(engine_test, a_reconnect_sends_open_requests_again_and_an_outage_sends_none) {
+  step(connected{});
+  submit();
+  const auto first = took<request_grant>().at(0).reqid;
+  step(disconnected{});
+  wait(10min);
+  EXPECT_TRUE(took<request_grant>().empty());
+  step(connected{});
+  EXPECT_EQ(took<request_grant>().at(0).reqid, first);
+}
+
+TEST_F(engine_test, a_refusal_of_the_hub_is_eio_at_once) {
+  step(connected{});
+  const auto id = submit();
+  step(grant_failed{took<request_grant>().at(0).reqid, error(errc::not_found, "no such storage")});
+  EXPECT_EQ(outcome(id).result, blob_outcome::kind::error);
+  EXPECT_EQ(outcome(id).error, 5);
+  EXPECT_THAT(finished_[id][0].message, testing::HasSubstr("no such storage"));
+}
+
+TEST_F(engine_test, a_malformed_answer_is_einval) {
+  step(connected{});
+  const auto id = submit();
+  step(grant_failed{took<request_grant>().at(0).reqid, error(errc::invalid_argument, "no JSON"), true});
+  EXPECT_EQ(outcome(id).error, 22);
+}
+
+TEST_F(engine_test, an_answer_without_url_is_einval) {
+  step(connected{});
+  const auto id = submit();
+  step(grant_received{took<request_grant>().at(0).reqid, grant{}});
+  EXPECT_EQ(outcome(id).error, 22);
+}
+
+TEST_F(engine_test, a_temporary_refusal_is_asked_again_when_the_hub_says) {
+  step(connected{});
+  const auto id = submit();
+  step(grant_failed{took<request_grant>().at(0).reqid, error(errc::unavailable, "later").after(4s)});
+  wait(3'999ms);
+  EXPECT_TRUE(took<request_grant>().empty());
+  wait(600ms);
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+  EXPECT_TRUE(open(id));
+}
+
+TEST_F(engine_test, doubled_late_and_unknown_answers_change_nothing) {
+  const auto t = to_transfer();
+  for (std::uint64_t reqid : {0ULL, 1ULL, 10'000ULL, ~0ULL}) {
+    step(grant_received{reqid, some_grant()});
+    step(grant_failed{reqid, error(errc::internal, "x")});
+    step(report_answered{reqid, std::nullopt});
+    step(certificate_failed{reqid, error(errc::internal, "x")});
+  }
+  step(certificate_received{"sha256:unknown"});
+  answer(t, 200);
+  answer(t, 500);
+  EXPECT_EQ(outcome(t.id).result, blob_outcome::kind::success);
+  EXPECT_TRUE(took<start_transfer>().empty());
+}
+
+// ---- certificates ----
+
+TEST_F(engine_test, a_grant_with_an_unknown_certificate_asks_for_it_once_for_all) {
+  step(connected{});
+  submit();
+  submit();
+  for (const auto& r : took<request_grant>()) step(grant_received{r.reqid, some_grant({}, "sha256:aa")});
+  EXPECT_EQ(took<request_certificate>().size(), 1U);
+  EXPECT_TRUE(took<start_transfer>().empty());
+  step(certificate_received{"sha256:aa"});
+  EXPECT_EQ(took<start_transfer>().size(), 2U);
+  submit();
+  step(grant_received{took<request_grant>().at(0).reqid, some_grant({}, "sha256:aa")});
+  EXPECT_EQ(took<start_transfer>().size(), 1U);
+  EXPECT_TRUE(took<request_certificate>().empty());
+}
+
+TEST_F(engine_test, a_certificate_request_is_repeated_until_answered) {
+  step(connected{});
+  submit();
+  step(grant_received{took<request_grant>().at(0).reqid, some_grant({}, "sha256:aa")});
+  const auto first = took<request_certificate>().at(0).reqid;
+  wait(1s);
+  EXPECT_EQ(took<request_certificate>().at(0).reqid, first);
+  step(disconnected{});
+  wait(1h);
+  EXPECT_TRUE(took<request_certificate>().empty());
+  step(connected{});
+  EXPECT_EQ(took<request_certificate>().size(), 1U);
+}
+
+TEST_F(engine_test, a_certificate_that_the_hub_refuses_or_forges_is_eperm) {
+  step(connected{});
+  const auto id = submit();
+  step(grant_received{took<request_grant>().at(0).reqid, some_grant({}, "sha256:aa")});
+  step(certificate_failed{took<request_certificate>().at(0).reqid, error(errc::data_corrupt, "wrong hash")});
+  EXPECT_EQ(outcome(id).error, 1);
+  EXPECT_EQ(timer_, std::nullopt);
+}
+
+TEST_F(engine_test, a_temporary_failure_of_a_certificate_is_asked_again) {
+  step(connected{});
+  const auto id = submit();
+  step(grant_received{took<request_grant>().at(0).reqid, some_grant({}, "sha256:aa")});
+  step(certificate_failed{took<request_certificate>().at(0).reqid, error(errc::unavailable, "later").after(2s)});
+  wait(3s);
+  EXPECT_EQ(took<request_certificate>().size(), 1U);
+  EXPECT_TRUE(open(id));
+}
+
+TEST_F(engine_test, a_lost_certificate_is_asked_for_again_before_the_next_try) {
+  step(connected{});
+  submit();
+  step(grant_received{took<request_grant>().at(0).reqid, some_grant({}, "sha256:aa")});
+  step(certificate_received{"sha256:aa"});
+  const auto t = took<start_transfer>().at(0);
+  took<request_certificate>();
+  step(certificate_lost{"sha256:aa"});
+  break_off(t, errc::unavailable);
+  wait(1s);
+  EXPECT_EQ(took<request_certificate>().size(), 1U);
+  EXPECT_TRUE(took<start_transfer>().empty());
+}
+
+// ---- the storage's part ----
+
+TEST_F(engine_test, a_storage_that_is_down_is_tried_again_with_growing_waits) {
+  auto t = to_transfer();
+  break_off(t, errc::unavailable);
+  EXPECT_TRUE(open(t.id));
+  wait(500ms);
+  const auto again = took<start_transfer>();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].attempt, t.attempt + 1);
+  answer(again[0], 200);
+  EXPECT_EQ(outcome(t.id).result, blob_outcome::kind::success);
+}
+
+TEST_F(engine_test, after_some_tries_a_fresh_grant_is_asked_for) {
+  auto t = to_transfer(some_grant("g1"));
+  for (int i = 0; i < 2; ++i) {
+    answer(t, 503);
+    wait(2min);
+    t = took<start_transfer>().at(0);
+  }
+  answer(t, 503);
+  const auto reports = took<send_report>();
+  ASSERT_EQ(reports.size(), 1U);
+  EXPECT_FALSE(reports[0].done);
+  EXPECT_EQ(reports[0].grant_id, "g1");
+  wait(2min);
+  EXPECT_TRUE(took<start_transfer>().empty());
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+}
+
+TEST_F(engine_test, retry_after_is_kept) {
+  const auto t = to_transfer();
+  transfer_result busy;
+  busy.status = 429;
+  busy.retry_after = 30s;
+  step(transfer_finished{t.id, t.attempt, busy});
+  wait(29'999ms);
+  EXPECT_TRUE(took<start_transfer>().empty());
+  wait(600ms);
+  EXPECT_EQ(took<start_transfer>().size(), 1U);
+}
+
+TEST_F(engine_test, a_403_asks_for_fresh_grants_and_then_it_is_final) {
+  auto t = to_transfer();
+  for (int i = 0; i < 2; ++i) {
+    answer(t, 403);
+    wait(2min);
+    step(grant_received{took<request_grant>().at(0).reqid, some_grant()});
+    t = took<start_transfer>().at(0);
+  }
+  answer(t, 403);
+  EXPECT_EQ(outcome(t.id).result, blob_outcome::kind::error_http);
+  EXPECT_EQ(outcome(t.id).http_status, 403U);
+}
+
+TEST_F(engine_test, a_403_for_the_modules_own_url_is_final) {
+  const auto id = submit_own_url();
+  answer(took<start_transfer>().at(0), 403);
+  EXPECT_EQ(outcome(id).http_status, 403U);
+}
+
+TEST_F(engine_test, a_redirect_ends_the_operation_with_its_status) {
+  const auto t = to_transfer(some_grant("g"));
+  answer(t, 307);
+  EXPECT_EQ(outcome(t.id).result, blob_outcome::kind::error_http);
+  EXPECT_EQ(outcome(t.id).http_status, 307U);
+  EXPECT_FALSE(took<send_report>().at(0).done);
+}
+
+TEST_F(engine_test, a_tls_failure_is_eperm_with_its_text) {
+  const auto t = to_transfer();
+  break_off(t, errc::permission_denied);
+  EXPECT_EQ(outcome(t.id).result, blob_outcome::kind::error);
+  EXPECT_EQ(outcome(t.id).error, 1);
+  EXPECT_EQ(finished_[t.id][0].message, "why");
+}
+
+TEST_F(engine_test, an_expired_grant_is_not_used) {
+  auto g = some_grant();
+  g.expires_in = 2min;
+  const auto t = to_transfer(std::move(g));
+  now_ += 2min;
+  answer(t, 503);
+  wait(1s);
+  EXPECT_TRUE(took<start_transfer>().empty());
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+}
+
+// ---- reports ----
+
+TEST_F(engine_test, a_grant_with_an_id_succeeds_only_when_the_hub_has_verified_it) {
+  const auto t = to_transfer(some_grant("g1"));
+  transfer_result r;
+  r.status = 201;
+  r.bytes = 12;
+  r.sha256 = "abc";
+  step(transfer_finished{t.id, t.attempt, r});
+  EXPECT_TRUE(open(t.id));
+  const auto report = took<send_report>().at(0);
+  EXPECT_TRUE(report.done);
+  EXPECT_EQ(report.result.bytes, 12U);
+  EXPECT_EQ(report.result.sha256, "abc");
+  step(report_answered{report.reqid, std::nullopt});
+  EXPECT_EQ(outcome(t.id).result, blob_outcome::kind::success);
+  EXPECT_EQ(outcome(t.id).http_status, 201U);
+}
+
+TEST_F(engine_test, a_report_is_repeated_until_answered_and_across_outages) {
+  const auto t = to_transfer(some_grant("g1"));
+  answer(t, 200);
+  const auto first = took<send_report>().at(0).reqid;
+  wait(1s);
+  EXPECT_EQ(took<send_report>().at(0).reqid, first);
+  step(disconnected{});
+  wait(1h);
+  EXPECT_TRUE(took<send_report>().empty());
+  step(connected{});
+  EXPECT_EQ(took<send_report>().at(0).reqid, first);
+  EXPECT_TRUE(open(t.id));
+}
+
+TEST_F(engine_test, a_temporary_failure_of_the_check_is_reported_again) {
+  const auto t = to_transfer(some_grant("g1"));
+  answer(t, 200);
+  step(report_answered{took<send_report>().at(0).reqid, error(errc::unavailable, "HEAD failed").after(5s)});
+  wait(4s);
+  EXPECT_TRUE(took<send_report>().empty());
+  wait(2s);
+  EXPECT_EQ(took<send_report>().size(), 1U);
+  EXPECT_TRUE(open(t.id));
+}
+
+TEST_F(engine_test, a_failed_check_is_an_error_for_the_module) {
+  const auto t = to_transfer(some_grant("g1"));
+  answer(t, 200);
+  step(report_answered{took<send_report>().at(0).reqid, error(errc::data_corrupt, "other bytes")});
+  EXPECT_EQ(outcome(t.id).result, blob_outcome::kind::error);
+  EXPECT_EQ(outcome(t.id).error, 5);
+}
+
+// ---- bounds ----
+
+TEST_F(engine_test, an_instance_has_a_bounded_number_of_live_operations_and_others_are_not_affected) {
+  for (unsigned i = 0; i < limits{}.live_per_instance; ++i) submit("greedy");
+  EXPECT_TRUE(took<refuse>().empty());
+  const auto refused = submit("greedy");
+  const auto why = took<refuse>();
+  ASSERT_EQ(why.size(), 1U);
+  EXPECT_EQ(why[0].id, refused);
+  EXPECT_EQ(why[0].why.code(), errc::rate_limited);
+  submit("modest");
+  EXPECT_TRUE(took<refuse>().empty());
+}
+
+TEST_F(engine_test, at_most_so_many_transfers_run_at_once) {
+  for (int i = 0; i < 20; ++i) submit_own_url();
+  auto started = took<start_transfer>();
+  EXPECT_EQ(started.size(), limits{}.transfers);
+  answer(started[3], 200);
+  EXPECT_EQ(took<start_transfer>().size(), 1U);
+}
+
+TEST_F(engine_test, grants_are_asked_ahead_within_a_bound) {
+  step(connected{});
+  for (int i = 0; i < 40; ++i) submit();
+  EXPECT_EQ(took<request_grant>().size(), limits{}.asked_ahead);
+}
+
+struct deadline_case {
+  const char* name;
+  int stage;
+};
+class engine_deadline_test : public engine_test, public testing::WithParamInterface<deadline_case> {};
+
+TEST_P(engine_deadline_test, ends_with_etimedout_exactly_once) {
+  const int stage = GetParam().stage;
+  operation_id id = submit();
+  std::optional<start_transfer> t;
+  if (stage >= 1) step(connected{});
+  if (stage >= 2) step(grant_received{took<request_grant>().at(0).reqid, some_grant("g", "sha256:aa")});
+  if (stage >= 3) {
+    step(certificate_received{"sha256:aa"});
+    t = took<start_transfer>().at(0);
+  }
+  if (stage == 4) break_off(*t, errc::unavailable);
+  if (stage == 5) answer(*t, 200);
+  ASSERT_TRUE(open(id));
+  step(disconnected{});
+  wait(25h);
+  EXPECT_EQ(outcome(id).error, 110);
+  EXPECT_EQ(engine_.live(), 0U);
+  if (t) answer(*t, 200);  // too late
+  step(connected{});
+  wait(25h);
+  EXPECT_EQ(outcome(id).error, 110);
+  EXPECT_EQ(engine_.transferring(), 0U);
+  EXPECT_EQ(timer_, std::nullopt);
+}
+
+INSTANTIATE_TEST_SUITE_P(stages, engine_deadline_test,
+                         testing::Values(deadline_case{"waiting", 0}, deadline_case{"asking", 1},
+                                         deadline_case{"certificate", 2}, deadline_case{"transferring", 3},
+                                         deadline_case{"backing_off", 4}, deadline_case{"reporting", 5}),
+                         [](const auto& p) { return p.param.name; });
+
+}  // namespace
+}  // namespace evp::runtime::upload
