@@ -1,0 +1,71 @@
+// The state behind a handle: the channel, the module's callbacks, and what is waiting for one.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "evp/sdk.h"
+#include "sdk/channel.h"
+#include "sdk/spool.h"
+
+namespace evp::module_socket {
+struct Event;
+struct BlobOutput;
+}  // namespace evp::module_socket
+
+namespace evp::sdk {
+
+/// A transfer that was accepted: what to call, and the spooled blob if it is one from memory.
+struct transfer {
+  EVP_BLOB_TYPE type;
+  EVP_BLOB_OPERATION op;
+  EVP_BLOB_CALLBACK cb;
+  EVP_BLOB_IO_CALLBACK io;
+  std::unique_ptr<spooled_blob> spooled;
+};
+using callback = std::variant<EVP_STATE_CALLBACK, EVP_TELEMETRY_CALLBACK, EVP_MESSAGE_SENT_CALLBACK,
+                              EVP_RPC_RESPONSE_CALLBACK, transfer>;
+
+}  // namespace evp::sdk
+
+struct EVP_client {
+ public:
+  EVP_client(int fd, std::string workspace) : channel_(fd), workspace_(std::move(workspace)) {}
+
+  const std::string& workspace() const noexcept { return workspace_; }
+  /// Puts the callback aside and returns the token that travels in its place.
+  std::uint64_t expect(evp::sdk::callback cb, void* user);
+  /// The request was not accepted: forgets its callback.
+  void forget(std::uint64_t token) { waiting_.erase(token); }
+  /// Sends a finished Request and gives back what the runtime answers.
+  EVP_RESULT call(std::string_view request);
+  EVP_RESULT process_event(int timeout_ms);
+
+  EVP_CONFIGURATION_CALLBACK on_configuration = nullptr;
+  void* configuration_user = nullptr;
+  EVP_MESSAGE_RECEIVED_CALLBACK on_message = nullptr;
+  void* message_user = nullptr;
+  EVP_RPC_REQUEST_CALLBACK on_rpc = nullptr;
+  void* rpc_user = nullptr;
+
+ private:
+  struct waiting {
+    evp::sdk::callback cb;
+    void* user;
+  };
+
+  EVP_RESULT poll(evp::sdk::deadline until, bool for_ever);
+  EVP_RESULT dispatch(const evp::module_socket::Event& event);
+  void finish_transfer(waiting done, const evp::module_socket::BlobOutput& out);
+  template <class Callback, class Reason>
+  EVP_RESULT finish(std::uint64_t token, std::uint32_t reason);
+
+  evp::sdk::channel channel_;
+  std::string workspace_;
+  std::uint64_t last_token_ = 0;
+  std::map<std::uint64_t, waiting> waiting_;
+  bool exit_ = false;
+};
