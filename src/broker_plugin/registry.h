@@ -49,9 +49,9 @@ class registry {
 
   struct admission {
     result<session> who;
-    std::vector<std::string> kick;  ///< client ids whose connections must end now
+    std::vector<std::string> kick;     ///< client ids whose connections must end now
     std::vector<std::string> offline;  ///< devices whose sessions ended by it
-    bool came_online = false;       ///< a device that was not connected before
+    bool came_online = false;          ///< a device that was not connected before
   };
   /// Decides on a CONNECT and remembers the connection. A second call for the same living connection with the same
   /// identity (the broker asks all again after SIGHUP) changes nothing. Errors: unauthenticated, permission_denied;

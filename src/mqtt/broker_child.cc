@@ -7,12 +7,14 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+extern "C" {
+#include <sys/pidfd.h>  // glibc 2.36 forgets to say that it is C
+}
 
 #include <boost/asio/ip/address.hpp>
 #include <cstdlib>
@@ -40,7 +42,8 @@ result<fs::path> find_program(const embedded_broker_options& o) {
     if (candidate.is_absolute() && ::access(candidate.c_str(), X_OK) == 0) return candidate;
     at = end + 1;
   }
-  return fail(errc::not_found, "mosquitto is missing: install the Debian package mosquitto, or name the broker program");
+  return fail(errc::not_found,
+              "mosquitto is missing: install the Debian package mosquitto, or name the broker program");
 }
 
 // A nameless file in memory that the child can open by its number, whatever user it runs as.
@@ -115,11 +118,13 @@ struct identity {
 };
 
 // Only calls that are safe between fork and exec. Never returns.
-[[noreturn]] void become_mosquitto(const char* program, char* const* arguments, const std::vector<unique_fd>& keep, int output,
-                                   const identity& user, pid_t parent) {
+[[noreturn]] void become_mosquitto(const char* program, char* const* arguments, const std::vector<unique_fd>& keep,
+                                   int output, const identity& user, pid_t parent) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::dup2(nothing, STDIN_FILENO);
   ::dup2(output, STDOUT_FILENO);
   ::dup2(output, STDERR_FILENO);
   ::close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
@@ -132,7 +137,8 @@ struct identity {
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   // Before PR_SET_PDEATHSIG: a change of user clears it.
-  if (user.uid != 0 && (::setgroups(0, nullptr) != 0 || ::setgid(user.gid) != 0 || ::setuid(user.uid) != 0)) ::_exit(126);
+  if (user.uid != 0 && (::setgroups(0, nullptr) != 0 || ::setgid(user.gid) != 0 || ::setuid(user.uid) != 0))
+    ::_exit(126);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(126);
   ::execve(program, arguments, environ);
@@ -146,10 +152,12 @@ bool shares_listener(const embedded_broker_options& o) { return !o.tls && o.addr
 result<void> check(const embedded_broker_options& o) {
   boost::system::error_code not_numeric;
   const auto address = io::asio::ip::make_address(o.address, not_numeric);
-  if (not_numeric) return fail(errc::invalid_argument, "address", "the MQTT listener's address must be a numeric IP address");
+  if (not_numeric)
+    return fail(errc::invalid_argument, "address", "the MQTT listener's address must be a numeric IP address");
   if (!o.tls && !address.is_loopback() && !o.allow_plaintext)
-    return fail(errc::failed_precondition, "address",
-                "an MQTT listener beyond loopback needs TLS; --allow-plaintext permits it without, for networks you trust");
+    return fail(
+        errc::failed_precondition, "address",
+        "an MQTT listener beyond loopback needs TLS; --allow-plaintext permits it without, for networks you trust");
   if (o.tls && o.tls->require_certificate && o.tls->ca_file.empty())
     return fail(errc::invalid_argument, "ca_file", "client certificates need the CA that issues them");
   CHECK(find_program(o));
@@ -169,7 +177,8 @@ result<std::uint16_t> free_port(const std::string& address) {
   auto* raw = reinterpret_cast<sockaddr*>(&storage);
   if (!fd || ::bind(fd.get(), raw, size) != 0 || ::getsockname(fd.get(), raw, &size) != 0)
     return fail(errno_error(errno, "looking for a free port"));
-  const auto port = six ? reinterpret_cast<sockaddr_in6*>(raw)->sin6_port : reinterpret_cast<sockaddr_in*>(raw)->sin_port;
+  const auto port =
+      six ? reinterpret_cast<sockaddr_in6*>(raw)->sin6_port : reinterpret_cast<sockaddr_in*>(raw)->sin_port;
   return ntohs(port);
 }
 
