@@ -2,14 +2,12 @@
 #include "apps/backend_config.h"
 
 #include <fmt/format.h>
+#include <toml++/toml.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <variant>
-
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
 
 namespace evp::apps {
 namespace {
@@ -77,12 +75,14 @@ result<void> set(config& c, const setting& s, const toml::node& node) {
 
 result<void> read_file_into(config& c, const io::fs::path& file) {
   TRY(const auto text, io::read_file(file, 1 << 20));
-  const auto parsed = toml::parse(text, file.string());
-  if (!parsed)
+  toml::table table;
+  try {
+    table = toml::parse(text, file.string());
+  } catch (const toml::parse_error& e) {
     return fail(errc::invalid_argument,
-                fmt::format("{}, line {}: {}", file.string(), parsed.error().source().begin.line,
-                            std::string(parsed.error().description())));
-  for (const auto& [key, node] : parsed.table()) {
+                fmt::format("{}, line {}: {}", file.string(), e.source().begin.line, std::string(e.description())));
+  }
+  for (const auto& [key, node] : table) {
     const auto known = std::find_if(std::begin(settings), std::end(settings),
                                     [&key = key](const setting& s) { return key.str() == s.key; });
     if (known == std::end(settings))
