@@ -25,13 +25,13 @@ class body_reader {
 
 struct server_request {
   std::string method;
-  std::string target;  ///< as received: "/v1/devices/a%20b?x=1"
-  std::string path;    ///< the target's path as received, still percent-encoded
-  std::string query;   ///< the part after '?', still encoded, or empty
+  std::string target;                                          ///< as received: "/v1/devices/a%20b?x=1"
+  std::string path;                                            ///< the target's path as received, still percent-encoded
+  std::string query;                                           ///< the part after '?', still encoded, or empty
   std::map<std::string, std::string, std::less<>> parameters;  ///< {name} parts of the route, percent-decoded
   headers fields;
-  std::string body;                        ///< whole, unless the route streams
-  body_reader* stream = nullptr;           ///< only where the route streams; valid until the handler ends
+  std::string body;               ///< whole, unless the route streams
+  body_reader* stream = nullptr;  ///< only where the route streams; valid until the handler ends
   std::optional<std::uint64_t> content_length;
   std::string remote_address;
 };
@@ -67,7 +67,8 @@ class router {
   using error_writer = std::function<server_response(int status, const error& e)>;
   void set_error_writer(error_writer w);
   /// Called after each answer: for metrics and access logs. The pattern is empty where no route matched.
-  using observer = std::function<void(const server_request&, const std::string& pattern, int status, milliseconds took)>;
+  using observer =
+      std::function<void(const server_request&, const std::string& pattern, int status, milliseconds took)>;
   void set_observer(observer o);
 
  private:
@@ -77,6 +78,15 @@ class router {
     handler run;
     route_options options;
   };
+  struct lookup {
+    const route* found = nullptr;
+    std::map<std::string, std::string, std::less<>> parameters;
+    std::string allowed;     ///< methods of the routes whose path matches, for Allow; empty: no such path
+    bool malformed = false;  ///< a percent sign without two hexadecimal digits, or a control character
+  };
+  /// The most specific route: at the first segment that differs a literal beats {name}, and that beats {rest...}.
+  /// HEAD falls back to GET.
+  lookup find(std::string_view method, std::string_view path) const;
   std::vector<route> routes_;
   gate gate_;
   error_writer error_writer_;
@@ -92,17 +102,18 @@ struct server_options {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;  ///< 0: the system chooses
   std::optional<tls_files> tls;
-  std::size_t max_connections = 4096;   ///< more wait in the listen queue
+  std::size_t max_connections = 4096;  ///< more wait in the listen queue
   std::size_t max_header_bytes = 16384;
-  milliseconds idle_timeout{60'000};    ///< between requests, and for the head to arrive
-  milliseconds stall_timeout{30'000};   ///< no byte of a body for this long
+  milliseconds idle_timeout{60'000};   ///< between requests, and for the head to arrive
+  milliseconds stall_timeout{30'000};  ///< no byte of a body for this long
 };
 
 class server {
  public:
   server(io::executor ex, router routes, server_options options);
   ~server();
-  /// Binds and begins to serve. Errors: unavailable (port in use, with what to do), invalid_argument (address, TLS files).
+  /// Binds and begins to serve. Errors: unavailable (port in use, with what to do), invalid_argument (address, TLS
+  /// files).
   result<void> start();
   std::uint16_t port() const noexcept;
   /// Stops accepting, lets running exchanges end for at most `grace`, closes the rest.
