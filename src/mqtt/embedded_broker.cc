@@ -26,7 +26,9 @@ using io::asio::posix::stream_descriptor;
 using std::chrono::steady_clock;
 
 constexpr milliseconds start_limit{10'000};
-constexpr milliseconds term_limit{3'000};
+// mosquitto 2.0.11 loses a SIGTERM that comes just before its main loop begins, hence a second one.
+constexpr std::pair<int, milliseconds> stop_steps[] = {
+    {SIGTERM, milliseconds(500)}, {SIGTERM, milliseconds(2'500)}, {SIGKILL, milliseconds(3'000)}};
 constexpr milliseconds restart_min{100}, restart_max{10'000}, healthy_after{10'000};
 constexpr int port_attempts = 5;            // another program may take the port that was free a moment ago
 constexpr std::size_t line_max = 4 * 1024;  // of its log
@@ -233,10 +235,10 @@ io::task<void> embedded_broker::stop() {
   s->timer.cancel();
   error_code ec;
   auto token = io::asio::redirect_error(io::asio::use_awaitable, ec);
-  for (const int signal : {SIGTERM, SIGKILL}) {
+  for (const auto& [signal, limit] : stop_steps) {
     if (s->child.pid == 0) break;
     ::kill(s->child.pid, signal);
-    s->gone.expires_after(term_limit);
+    s->gone.expires_after(limit);
     co_await s->gone.async_wait(token);
   }
 }
