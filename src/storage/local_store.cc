@@ -22,6 +22,7 @@ constexpr auto abandoned_after = std::chrono::hours(24);
 
 std::string file_name(std::string_view object) {
   auto name = percent_encode(object);
+  if (name.starts_with('.')) name.replace(0, 1, "%2E");  // neither "." nor "..", nor hidden; percent_encode keeps dots
   if (name.size() <= file_name_max) return name;
   name.resize(readable_part);
   return name.append(hash_mark).append(to_hex(sha256(object)));
