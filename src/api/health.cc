@@ -10,7 +10,7 @@ io::task<result<http::server_response>> health(rest_context& c, http::server_req
     CHECK(db.query("SELECT 1 AS one"));
     return true;
   };
-  const auto database = co_await c.backend.database.run<bool>(std::move(ask));
+  const auto database = co_await c.backend->database.run<bool>(std::move(ask));
   const bool broker = c.broker_connected();
   json::object o;
   const bool ok = database && broker;
@@ -21,7 +21,7 @@ io::task<result<http::server_response>> health(rest_context& c, http::server_req
 }
 
 io::task<result<http::server_response>> show_metrics(rest_context& c, http::server_request&) {
-  CO_TRY(auto text, co_await c.counters.text(c.backend, c.broker_connected()));
+  CO_TRY(auto text, co_await c.counters.text(*c.backend, c.broker_connected()));
   http::server_response out;
   out.fields = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
   out.body = std::move(text);

@@ -16,7 +16,7 @@ result<std::shared_ptr<io::unique_fd>> open_file(const io::fs::path& path) {
 
 io::task<result<http::server_response>> download(rest_context& c, http::server_request& r) {
   CO_TRY(auto query, read_query(r, {"exp", "sig"}));
-  CO_TRY(auto file, c.backend.modules.verify(parameter(r, "id"), query["exp"], query["sig"]));
+  CO_TRY(auto file, c.backend->modules.verify(parameter(r, "id"), query["exp"], query["sig"]));
   auto open = [path = file.path] { return open_file(path); };
   CO_TRY(auto fd, co_await io::run_on(c.disk, std::move(open)));
   http::headers fields{{"Content-Type", "application/octet-stream"}, {"Cache-Control", "no-store"}};

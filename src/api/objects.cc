@@ -23,7 +23,7 @@ std::string http_date(timestamp t) {
 }
 
 result<storage::local_access> permitted(const rest_context& c, const http::server_request& r) {
-  return storage::verify_local_url(c.backend.local_signing_key(), r.method, r.path, r.query, c.clock.now());
+  return storage::verify_local_url(c.backend->local_signing_key(), r.method, r.path, r.query, c.clock.now());
 }
 
 storage::put_conditions conditions(const http::server_request& r) {
@@ -41,7 +41,7 @@ http::server_response refusal(const error& e) {
 }
 
 io::task<result<storage::object_info>> store(rest_context& c, http::server_request& r, storage::local_access access) {
-  auto folder = std::make_shared<storage::local_store>(c.backend.local_root(), access.container);
+  auto folder = std::make_shared<storage::local_store>(c.backend->local_root(), access.container);
   auto begin = [folder, object = access.object,
                 wanted = conditions(r)]() -> result<std::shared_ptr<storage::local_upload>> {
     CHECK(folder->prepare());
@@ -74,7 +74,7 @@ io::task<result<http::server_response>> put(rest_context& c, http::server_reques
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {
   CO_TRY(auto access, permitted(c, r));
-  const storage::local_store folder(c.backend.local_root(), access.container);
+  const storage::local_store folder(c.backend->local_root(), access.container);
   auto open = [folder, object = access.object] { return folder.open(object); };
   CO_TRY(auto opened, co_await io::run_on(c.disk, std::move(open)));
   http::headers fields{{"Content-Type", "application/octet-stream"}, {"Cache-Control", "no-store"}};

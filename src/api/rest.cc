@@ -43,6 +43,8 @@ http::router make_router(rest_context& context) {
 
   out.set_gate(
       [&context](const http::server_request& head, const std::string& pattern) -> std::optional<http::server_response> {
+        if (!context.backend)
+          return error_answer(error(errc::unavailable, "the backend is starting: try again").after(seconds(1)));
         if (!needs_token(pattern)) return std::nullopt;
         auto ok = context.auth.check(head.fields);
         if (ok) return std::nullopt;

@@ -10,10 +10,13 @@ namespace evp::api {
 
 /// What the routes work on. All of it outlives the server; confined to its executor.
 struct rest_context {
-  backend::backend& backend;
+  rest_context(const bearer_auth& a, metrics& m, io::pool& d, const io::clock& k)
+      : auth(a), counters(m), disk(d), clock(k) {}
+
+  backend::backend* backend = nullptr;  ///< null while the program starts: every request is answered 503
   const bearer_auth& auth;
   metrics& counters;
-  io::pool& disk;  ///< for the object store's files
+  io::pool& disk;  ///< for reading and writing files
   const io::clock& clock;
   std::function<bool()> broker_connected;  ///< for /healthz
 };

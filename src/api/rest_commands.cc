@@ -29,7 +29,7 @@ io::task<result<http::server_response>> call(rest_context& c, http::server_reque
     if (!parsed) co_return fail(std::move(std::move(parsed).error()).at("timeLimit"));
     order.time_limit = *parsed;
   }
-  CO_TRY(const auto answered, co_await c.backend.commands.call(std::move(order)));
+  CO_TRY(const auto answered, co_await c.backend->commands.call(std::move(order)));
   json::object o;
   o.emplace("status", as_json(name_of(answered.status)));
   o.emplace("response", embed(answered.response));

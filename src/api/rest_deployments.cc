@@ -18,19 +18,19 @@ http::server_response answer(const backend::pushed& p) {
 io::task<result<http::server_response>> set_deployment(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
   std::string manifest = r.body;
-  CO_TRY(const auto done, co_await c.backend.deployments.set_deployment(std::move(id), std::move(manifest)));
+  CO_TRY(const auto done, co_await c.backend->deployments.set_deployment(std::move(id), std::move(manifest)));
   co_return answer(done);
 }
 
 io::task<result<http::server_response>> get_deployment(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_TRY(auto manifest, co_await c.backend.deployments.get_deployment(std::move(id)));
+  CO_TRY(auto manifest, co_await c.backend->deployments.get_deployment(std::move(id)));
   co_return json_answer(200, embed(manifest));
 }
 
 io::task<result<http::server_response>> remove_deployment(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_TRY(const auto done, co_await c.backend.deployments.remove_deployment(std::move(id)));
+  CO_TRY(const auto done, co_await c.backend->deployments.remove_deployment(std::move(id)));
   co_return answer(done);
 }
 
@@ -40,14 +40,14 @@ io::task<result<http::server_response>> set_configuration(rest_context& c, http:
   CO_CHECK(body.only({"value"}));
   CO_TRY(auto value, body.text("value", 512 * 1024));
   std::string id = parameter(r, "id"), instance = parameter(r, "instance"), topic = parameter(r, "topic");
-  CO_TRY(const auto done, co_await c.backend.deployments.set_configuration(std::move(id), std::move(instance),
-                                                                           std::move(topic), std::move(value)));
+  CO_TRY(const auto done, co_await c.backend->deployments.set_configuration(std::move(id), std::move(instance),
+                                                                            std::move(topic), std::move(value)));
   co_return answer(done);
 }
 
 io::task<result<http::server_response>> list_configuration(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_TRY(const auto all, co_await c.backend.deployments.list_configuration(std::move(id)));
+  CO_TRY(const auto all, co_await c.backend->deployments.list_configuration(std::move(id)));
   json::object values, body;
   for (const auto& [key, value] : all) values.emplace(as_json(key), as_json(value));
   body.emplace("configuration", std::move(values));
@@ -57,7 +57,7 @@ io::task<result<http::server_response>> list_configuration(rest_context& c, http
 io::task<result<http::server_response>> remove_configuration(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id"), instance = parameter(r, "instance"), topic = parameter(r, "topic");
   CO_TRY(const auto done,
-         co_await c.backend.deployments.remove_configuration(std::move(id), std::move(instance), std::move(topic)));
+         co_await c.backend->deployments.remove_configuration(std::move(id), std::move(instance), std::move(topic)));
   co_return answer(done);
 }
 

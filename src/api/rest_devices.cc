@@ -11,7 +11,7 @@ json::object write(const rest_context& c, const backend::device_view& d) {
   json::object o;
   o.emplace("id", as_json(d.id));
   o.emplace("blocked", d.blocked);
-  o.emplace("online", c.backend.states.online(d.id));
+  o.emplace("online", c.backend->states.online(d.id));
   o.emplace("createdAt", as_json(format_rfc3339(d.created_at)));
   return o;
 }
@@ -27,7 +27,7 @@ io::task<result<http::server_response>> create(rest_context& c, http::server_req
   const wire::json_reader body(object);
   CO_CHECK(body.only({"id"}));
   CO_TRY(auto id, body.optional_text("id", 1024));
-  CO_TRY(const auto made, co_await c.backend.devices.create(std::move(id)));
+  CO_TRY(const auto made, co_await c.backend->devices.create(std::move(id)));
   auto o = write(c, made.device);
   json::object mqtt;  // what goes into EVP_MQTT_USERNAME and EVP_MQTT_PASSWORD
   mqtt.emplace("username", as_json(made.device.id));
@@ -41,30 +41,30 @@ io::task<result<http::server_response>> create(rest_context& c, http::server_req
 io::task<result<http::server_response>> list(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {"limit", "cursor"}));
   CO_TRY(auto request, read_page(query));
-  CO_TRY(const auto found, c.backend.devices.list(request));
+  CO_TRY(const auto found, c.backend->devices.list(request));
   co_return json_answer(200, write_page("devices", found, [&c](const auto& d) { return write(c, d); }));
 }
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {
-  CO_TRY(const auto found, c.backend.devices.get(parameter(r, "id")));
+  CO_TRY(const auto found, c.backend->devices.get(parameter(r, "id")));
   co_return json_answer(200, write(c, found));
 }
 
 io::task<result<http::server_response>> remove(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_CHECK(co_await c.backend.remove_device(std::move(id)));
+  CO_CHECK(co_await c.backend->remove_device(std::move(id)));
   co_return no_content();
 }
 
 io::task<result<http::server_response>> block(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_TRY(const auto change, co_await c.backend.devices.block(std::move(id)));
+  CO_TRY(const auto change, co_await c.backend->devices.block(std::move(id)));
   co_return answer(c, change);
 }
 
 io::task<result<http::server_response>> unblock(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_TRY(const auto change, co_await c.backend.devices.unblock(std::move(id)));
+  CO_TRY(const auto change, co_await c.backend->devices.unblock(std::move(id)));
   co_return answer(c, change);
 }
 
@@ -84,8 +84,8 @@ json::object write_states(const backend::device_state& s) {
 
 io::task<result<http::server_response>> state(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_CHECK(c.backend.devices.get(id));
-  CO_TRY(const auto s, co_await c.backend.states.get(std::move(id)));
+  CO_CHECK(c.backend->devices.get(id));
+  CO_TRY(const auto s, co_await c.backend->states.get(std::move(id)));
   json::object o;
   o.emplace("online", s.online);
   o.emplace("seenAt", s.seen_at ? json::value(as_json(format_rfc3339(*s.seen_at))) : json::value());

@@ -17,7 +17,7 @@ json::object write(const backend::module_view& m) {
 }
 
 io::task<result<http::server_response>> upload(rest_context& c, http::server_request& r) {
-  CO_TRY(auto file, c.backend.modules.begin(parameter(r, "id")));
+  CO_TRY(auto file, c.backend->modules.begin(parameter(r, "id")));
   std::vector<char> buffer(256 * 1024);
   for (;;) {
     CO_TRY(const auto n, co_await r.stream->read(buffer));
@@ -34,20 +34,20 @@ io::task<result<http::server_response>> upload(rest_context& c, http::server_req
 io::task<result<http::server_response>> list(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {}));
   json::array all;
-  for (const auto& m : c.backend.modules.list()) all.emplace_back(write(m));
+  for (const auto& m : c.backend->modules.list()) all.emplace_back(write(m));
   json::object body;
   body.emplace("modules", std::move(all));
   co_return json_answer(200, body);
 }
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {
-  CO_TRY(const auto found, c.backend.modules.get(parameter(r, "id")));
+  CO_TRY(const auto found, c.backend->modules.get(parameter(r, "id")));
   co_return json_answer(200, write(found));
 }
 
 io::task<result<http::server_response>> remove(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_CHECK(co_await c.backend.modules.remove(std::move(id)));
+  CO_CHECK(co_await c.backend->modules.remove(std::move(id)));
   co_return no_content();
 }
 

@@ -95,7 +95,7 @@ http::server_response answer(int status, const backend::saved_service& saved) {
 
 io::task<result<http::server_response>> create(rest_context& c, http::server_request& r) {
   CO_TRY(auto input, read_service(r));
-  CO_TRY(const auto saved, co_await c.backend.services.create(std::move(input)));
+  CO_TRY(const auto saved, co_await c.backend->services.create(std::move(input)));
   auto out = answer(201, saved);
   out.fields.push_back({"Location", resource_path("storage-access-services", saved.service.name)});
   co_return out;
@@ -104,33 +104,33 @@ io::task<result<http::server_response>> create(rest_context& c, http::server_req
 io::task<result<http::server_response>> list(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {}));
   json::array all;
-  for (const auto& s : c.backend.services.list()) all.emplace_back(write(s));
+  for (const auto& s : c.backend->services.list()) all.emplace_back(write(s));
   json::object body;
   body.emplace("services", std::move(all));
   co_return json_answer(200, body);
 }
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {
-  CO_TRY(const auto found, c.backend.services.get(parameter(r, "name")));
+  CO_TRY(const auto found, c.backend->services.get(parameter(r, "name")));
   co_return json_answer(200, write(found));
 }
 
 io::task<result<http::server_response>> replace(rest_context& c, http::server_request& r) {
   CO_TRY(auto input, read_service(r));
   std::string name = parameter(r, "name");
-  CO_TRY(const auto saved, co_await c.backend.services.replace(std::move(name), std::move(input)));
+  CO_TRY(const auto saved, co_await c.backend->services.replace(std::move(name), std::move(input)));
   co_return answer(200, saved);
 }
 
 io::task<result<http::server_response>> remove(rest_context& c, http::server_request& r) {
   std::string name = parameter(r, "name");
-  CO_CHECK(co_await c.backend.services.remove(std::move(name)));
+  CO_CHECK(co_await c.backend->services.remove(std::move(name)));
   co_return no_content();
 }
 
 io::task<result<http::server_response>> test(rest_context& c, http::server_request& r) {
   std::string name = parameter(r, "name");
-  CO_TRY(const auto report, co_await c.backend.services.test(std::move(name)));
+  CO_TRY(const auto report, co_await c.backend->services.test(std::move(name)));
   json::array steps;
   for (const auto& step : report.steps) {
     json::object o;

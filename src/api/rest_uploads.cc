@@ -44,13 +44,13 @@ io::task<result<http::server_response>> list(rest_context& c, http::server_reque
   CO_TRY(const auto query, read_query(r, {"device", "service", "state", "since", "limit", "cursor"}));
   CO_TRY(auto filter, read_filter(query));
   CO_TRY(auto request, read_page(query));
-  CO_TRY(const auto found, co_await c.backend.ledger.list(std::move(filter), std::move(request)));
+  CO_TRY(const auto found, co_await c.backend->ledger.list(std::move(filter), std::move(request)));
   co_return json_answer(200, write_page("uploads", found, [](const auto& u) { return write(u); }));
 }
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "grantId");
-  CO_TRY(const auto found, co_await c.backend.ledger.get(std::move(id)));
+  CO_TRY(const auto found, co_await c.backend->ledger.get(std::move(id)));
   co_return json_answer(200, write(found));
 }
 
