@@ -123,9 +123,9 @@ class azure_driver final : public driver {
   io::task<result<std::string>> get(std::string object, std::uint64_t max_bytes) override {
     CO_TRY(auto url, blob_url(object, "r", clock_.now() + own_lifetime));
     auto r = request("GET", std::move(url));
-    r.max_response_bytes = max_bytes;
+    r.max_response_bytes = std::max(max_bytes, refusal_max_bytes);
     CO_TRY(auto answer, co_await transport_.send(std::move(r)));
-    if (answer.status == 200) co_return std::move(answer.body);
+    if (answer.status == 200) co_return within(std::move(answer.body), max_bytes);
     co_return refused(answer, "read an object");
   }
 

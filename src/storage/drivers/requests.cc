@@ -111,6 +111,11 @@ std::string s3_error_code(std::string_view body) {
   return end == body.npos ? std::string() : std::string(body.substr(begin + 6, end - begin - 6));
 }
 
+result<std::string> within(std::string bytes, std::uint64_t max_bytes) {
+  if (bytes.size() > max_bytes) return fail(errc::too_large, "the object is larger than asked for");
+  return bytes;
+}
+
 result<object_info> info_of_head(const http::response& answer) {
   const auto text = http::find(answer.fields, "Content-Length");
   object_info info;
