@@ -1,8 +1,9 @@
 // What every storage driver must do, on a real server: the same tests for all of them.
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 
 #include "base/crypto.h"
 #include "base/encoding.h"
@@ -78,12 +79,15 @@ struct conformance : testing::TestWithParam<storage_setup> {
   }
 
   /// The status that the storage answers; 0 for no answer.
-  int status(const std::string& method, const std::string& url, const http::headers& fields, const std::string& body = "body") {
+  int status(const std::string& method, const std::string& url, const http::headers& fields,
+             const std::string& body = "body") {
     auto answer = run(actor->send(method, url, fields, body));
     EXPECT_TRUE(answer) << answer.error().message();
     return answer ? answer->status : 0;
   }
-  int execute(const storage::signed_request& g, const std::string& body = "body") { return status(g.method, g.url.reveal(), g.fields, body); }
+  int execute(const storage::signed_request& g, const std::string& body = "body") {
+    return status(g.method, g.url.reveal(), g.fields, body);
+  }
 
   bool exists(const std::string& object) {
     const auto info = run(driver->stat(object));

@@ -16,7 +16,8 @@ namespace {
 class runtime_device final : public device {
  public:
   runtime_device(http::transport& transport, std::string ca_pem) : transport_(transport), ca_pem_(std::move(ca_pem)) {}
-  io::task<result<http::response>> send(std::string method, std::string url, http::headers fields, std::string body) override {
+  io::task<result<http::response>> send(std::string method, std::string url, http::headers fields,
+                                        std::string body) override {
     http::request r;
     r.method = std::move(method);
     r.url = secret(std::move(url));
@@ -55,7 +56,8 @@ result<std::string> converse(const storage::endpoint& to, const std::string& byt
 
 class agent_device final : public device {
  public:
-  io::task<result<http::response>> send(std::string method, std::string url, http::headers fields, std::string body) override {
+  io::task<result<http::response>> send(std::string method, std::string url, http::headers fields,
+                                        std::string body) override {
     CO_TRY(const auto to, storage::parse_url(url));
     std::string head = method + " " + to.target + " HTTP/1.1\r\nhost: " + to.host + "\r\n";
     for (const auto& f : fields) head += f.name + ": " + f.value + "\r\n";
@@ -65,7 +67,8 @@ class agent_device final : public device {
     CO_TRY(const auto answer, converse(to, method == "PUT" ? head + body : head));
     http::response r;
     const auto end_of_head = answer.find("\r\n\r\n");
-    if (!answer.starts_with("HTTP/1.") || end_of_head == answer.npos) co_return fail(errc::unavailable, "no HTTP answer");
+    if (!answer.starts_with("HTTP/1.") || end_of_head == answer.npos)
+      co_return fail(errc::unavailable, "no HTTP answer");
     std::from_chars(answer.data() + 9, answer.data() + 12, r.status);
     r.body = answer.substr(end_of_head + 4);
     co_return r;
@@ -74,7 +77,8 @@ class agent_device final : public device {
 
 class local_device final : public device {
  public:
-  local_device(secret key, std::filesystem::path root, const io::clock& clock) : key_(std::move(key)), root_(std::move(root)), clock_(clock) {}
+  local_device(secret key, std::filesystem::path root, const io::clock& clock)
+      : key_(std::move(key)), root_(std::move(root)), clock_(clock) {}
   io::task<result<http::response>> send(std::string method, std::string url, http::headers, std::string body) override {
     CO_TRY(const auto to, storage::parse_url(url));
     const auto mark = std::min(to.target.find('?'), to.target.size());

@@ -13,7 +13,8 @@ class device {
  public:
   virtual ~device() = default;
   /// method, url and fields may differ from the grant's: that is how the suite attacks.
-  virtual io::task<result<http::response>> send(std::string method, std::string url, http::headers fields, std::string body) = 0;
+  virtual io::task<result<http::response>> send(std::string method, std::string url, http::headers fields,
+                                                std::string body) = 0;
 };
 
 /// Our runtime's way: http::client, Host with the port.

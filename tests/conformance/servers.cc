@@ -18,7 +18,8 @@ int run(const std::string& command) { return std::system(command.c_str()); }
 void read_values(const std::filesystem::path& file) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);)
-    if (const auto equals = line.find('='); equals != line.npos) values[line.substr(0, equals)] = line.substr(equals + 1);
+    if (const auto equals = line.find('='); equals != line.npos)
+      values[line.substr(0, equals)] = line.substr(equals + 1);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What all drivers demand of requests, and how they read a storage's refusal: one place where a status becomes an error.
+// What all drivers demand of requests, and how they read a storage's refusal: one place where a status becomes an
+// error.
 #pragma once
 
 #include "storage/driver.h"
