@@ -14,7 +14,8 @@ struct special_network {
 };
 
 constexpr special_network special[] = {
-    {"168.63.129.16", "Azure's host service"},  // https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+    {"168.63.129.16",
+     "Azure's host service"},  // https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
     {"169.254.169.254", "a metadata service"},
     {"fd00:ec2::254", "a metadata service"},
     {"100.100.100.200", "a metadata service"},  // Alibaba Cloud
@@ -67,9 +68,7 @@ std::optional<ip_address> ip_address::parse(std::string_view text) {
   return std::nullopt;
 }
 
-bool ip_address::is_v4() const noexcept {
-  return has_prefix(*this, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff});
-}
+bool ip_address::is_v4() const noexcept { return has_prefix(*this, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}); }
 
 std::string ip_address::to_string() const {
   char text[INET6_ADDRSTRLEN] = {};

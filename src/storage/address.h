@@ -44,7 +44,8 @@ class ip_network {
 
 /// Why an address is no place on the public Internet ("a loopback address"); nothing if it is one. Table: the IANA
 /// special-purpose registries, plus the metadata services of cloud vendors that have public-looking addresses.
-/// https://www.iana.org/assignments/iana-ipv4-special-registry https://www.iana.org/assignments/iana-ipv6-special-registry
+/// https://www.iana.org/assignments/iana-ipv4-special-registry
+/// https://www.iana.org/assignments/iana-ipv6-special-registry
 std::optional<std::string_view> why_not_public(const ip_address& a);
 
 }  // namespace evp::storage

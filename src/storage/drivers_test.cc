@@ -17,7 +17,9 @@ using testing::StartsWith;
 const std::string account_key = to_base64("0123456789abcdef0123456789abcdef");
 
 struct no_transport final : http::transport {
-  io::task<result<http::response>> send(http::request) override { co_return fail(errc::unavailable, "no network here"); }
+  io::task<result<http::response>> send(http::request) override {
+    co_return fail(errc::unavailable, "no network here");
+  }
 };
 
 struct drivers_test : testing::Test {
@@ -37,7 +39,8 @@ struct drivers_test : testing::Test {
     return made ? "accepted" : made.error().field() + ": " + std::string(to_string(made.error().code()));
   }
   static std::string connection(std::string more = "") {
-    return "DefaultEndpointsProtocol=https;AccountName=someaccount;AccountKey=" + account_key + ";EndpointSuffix=core.windows.net" + more;
+    return "DefaultEndpointsProtocol=https;AccountName=someaccount;AccountKey=" + account_key +
+           ";EndpointSuffix=core.windows.net" + more;
   }
   static sign_spec spec(operation op, std::string object = "cam-1/a b.jpg") {
     sign_spec s;
@@ -71,7 +74,8 @@ TEST_F(drivers_test, lifetimes_outside_the_vendors_limits_are_refused) {
     auto made = make(type, given);
     ASSERT_TRUE(made) << type;
     auto s = spec(operation::put);
-    for (const auto bad : {milliseconds(0), milliseconds(999), milliseconds(-1), made->instance->caps().max_lifetime + seconds(1)}) {
+    for (const auto bad :
+         {milliseconds(0), milliseconds(999), milliseconds(-1), made->instance->caps().max_lifetime + seconds(1)}) {
       s.lifetime = bad;
       EXPECT_EQ(made->instance->sign(s).error().field(), "expirationDuration") << type << bad.count();
     }
@@ -95,7 +99,8 @@ TEST_F(drivers_test, the_announcements_azure_body_is_accepted_and_its_endpoint_w
   auto s = spec(operation::put);
   s.fields = {{"x-ms-blob-type", "BlockBlob"}};
   const auto grant = *made->instance->sign(s);
-  EXPECT_THAT(grant.url.reveal(), StartsWith("http://someblob.core.windows.net/evp/cam-1/a%20b.jpg?sv=2022-11-02&se=2026-01-02T03%3A06%3A05Z&sr=b&sp=cw&sig="));
+  EXPECT_THAT(grant.url.reveal(), StartsWith("http://someblob.core.windows.net/evp/cam-1/"
+                                             "a%20b.jpg?sv=2022-11-02&se=2026-01-02T03%3A06%3A05Z&sr=b&sp=cw&sig="));
   EXPECT_THAT(grant.fields, ElementsAre(http::header{"x-ms-blob-type", "BlockBlob"}));
   EXPECT_EQ(grant.expires_at, *parse_rfc3339("2026-01-02T03:06:05Z"));
 }
@@ -109,12 +114,17 @@ TEST_F(drivers_test, azure_places_agree_in_all_their_spellings) {
     return url.substr(0, url.find('?')) + (made->warnings.empty() ? "" : " warned");
   };
   EXPECT_EQ(endpoint_of({{"connectionString", connection()}}), "https://someaccount.blob.core.windows.net/evp/x");
-  EXPECT_EQ(endpoint_of({{"connectionString", connection()}, {"endpoint", "https://SomeAccount.blob.core.windows.net:443/"}}),
-            "https://someaccount.blob.core.windows.net/evp/x");
-  EXPECT_EQ(endpoint_of({{"connectionString", conn}, {"endpoint", "https://127.0.0.1:10443"}}), "https://127.0.0.1:10443/devstoreaccount1/evp/x");
-  EXPECT_EQ(endpoint_of({{"connectionString", conn + ";BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"}, {"endpoint", "http://127.0.0.1:10000"}}),
+  EXPECT_EQ(
+      endpoint_of({{"connectionString", connection()}, {"endpoint", "https://SomeAccount.blob.core.windows.net:443/"}}),
+      "https://someaccount.blob.core.windows.net/evp/x");
+  EXPECT_EQ(endpoint_of({{"connectionString", conn}, {"endpoint", "https://127.0.0.1:10443"}}),
+            "https://127.0.0.1:10443/devstoreaccount1/evp/x");
+  EXPECT_EQ(endpoint_of({{"connectionString", conn + ";BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"},
+                         {"endpoint", "http://127.0.0.1:10000"}}),
             "http://127.0.0.1:10000/devstoreaccount1/evp/x");
-  EXPECT_EQ(endpoint_of({{"connectionString", conn}, {"endpoint", "https://azurite:10000/devstoreaccount1"}, {"container", "my-box"}}),
+  EXPECT_EQ(endpoint_of({{"connectionString", conn},
+                         {"endpoint", "https://azurite:10000/devstoreaccount1"},
+                         {"container", "my-box"}}),
             "https://azurite:10000/devstoreaccount1/my-box/x");
 }
 
@@ -122,20 +132,26 @@ TEST_F(drivers_test, azure_names_the_field_that_is_wrong) {
   const std::string name = "AccountName=someaccount;";
   EXPECT_EQ(refusal("AZURE", {}), "connectionString: invalid_argument");
   EXPECT_EQ(refusal("AZURE", {{"connectionString", "nonsense"}}), "connectionString: invalid_argument");
-  EXPECT_EQ(refusal("AZURE", {{"connectionString", name + "AccountKey=not base64"}}), "connectionString: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", name + "AccountKey=not base64"}}),
+            "connectionString: invalid_argument");
   EXPECT_EQ(refusal("AZURE", {{"connectionString", name}}), "connectionString: invalid_argument");
-  EXPECT_EQ(refusal("AZURE", {{"connectionString", "AccountName=Some/Account;AccountKey=" + account_key}}), "connectionString: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", "AccountName=Some/Account;AccountKey=" + account_key}}),
+            "connectionString: invalid_argument");
   EXPECT_EQ(refusal("AZURE", {{"connectionString", name + "AccountKey=" + account_key}}), "endpoint: invalid_argument");
-  EXPECT_EQ(refusal("AZURE", {{"connectionString", connection()}, {"endpoint", "ftp://x"}}), "endpoint: invalid_argument");
-  EXPECT_EQ(refusal("AZURE", {{"connectionString", connection()}, {"endpoint", "https://x.example.com/other"}}), "endpoint: invalid_argument");
-  EXPECT_EQ(refusal("AZURE", {{"connectionString", connection()}, {"container", "Bad_Name"}}), "container: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", connection()}, {"endpoint", "ftp://x"}}),
+            "endpoint: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", connection()}, {"endpoint", "https://x.example.com/other"}}),
+            "endpoint: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", connection()}, {"container", "Bad_Name"}}),
+            "container: invalid_argument");
   const auto made = make("AZURE", {{"connectionString", name + "AccountKey=pa$$word"}});
   EXPECT_THAT(made.error().message(), Not(HasSubstr("pa$$word")));
 }
 
 TEST_F(drivers_test, azure_adds_the_blob_type_to_uploads_alone) {
   auto made = make("AZURE", {{"connectionString", connection()}});
-  EXPECT_THAT(made->instance->sign(spec(operation::put))->fields, ElementsAre(http::header{"x-ms-blob-type", "BlockBlob"}));
+  EXPECT_THAT(made->instance->sign(spec(operation::put))->fields,
+              ElementsAre(http::header{"x-ms-blob-type", "BlockBlob"}));
   EXPECT_THAT(made->instance->sign(spec(operation::get))->fields, IsEmpty());
   auto s = spec(operation::put);
   s.fields = {{"X-MS-Blob-Type", "AppendBlob"}};
@@ -163,7 +179,8 @@ TEST_F(drivers_test, aws_finds_the_bucket_in_host_or_path) {
   EXPECT_EQ(place({{"pathStyle", "true"}}), "https://s3.us-east-1.amazonaws.com/evp/x");
   EXPECT_EQ(place({{"endpoint", "http://127.0.0.1:7480"}}), "http://127.0.0.1:7480/evp/x");
   EXPECT_EQ(place({{"endpoint", "https://s3.example.com"}}), "https://s3.example.com/evp/x");
-  EXPECT_EQ(place({{"endpoint", "https://s3.example.com:8443"}, {"pathStyle", "false"}}), "https://evp.s3.example.com:8443/x");
+  EXPECT_EQ(place({{"endpoint", "https://s3.example.com:8443"}, {"pathStyle", "false"}}),
+            "https://evp.s3.example.com:8443/x");
   EXPECT_EQ(place({{"endpoint", "http://127.0.0.1:7480"}, {"pathStyle", "false"}}), "pathStyle");
 }
 
@@ -205,7 +222,8 @@ TEST_F(drivers_test, aws_keeps_requests_for_the_public_agent_small) {
 TEST_F(drivers_test, local_grants_lead_to_the_backend_itself) {
   auto made = make("LOCAL", {{"container", "box"}});
   EXPECT_EQ(made->endpoint, "http://127.0.0.1:8080");
-  EXPECT_THAT(made->instance->sign(spec(operation::put))->url.reveal(), StartsWith("http://127.0.0.1:8080/objects/box/cam-1/a%20b.jpg?exp="));
+  EXPECT_THAT(made->instance->sign(spec(operation::put))->url.reveal(),
+              StartsWith("http://127.0.0.1:8080/objects/box/cam-1/a%20b.jpg?exp="));
   EXPECT_EQ(refusal("LOCAL", {{"container", "../etc"}}), "container: invalid_argument");
   context.local_signing_key = secret();
   EXPECT_EQ(refusal("LOCAL", {}), "type: failed_precondition");

@@ -8,8 +8,8 @@
 namespace evp::storage {
 namespace {
 
-constexpr std::size_t url_max = 8192;   // S3 URLs with session tokens reach about 3 KiB
-constexpr std::size_t host_max = 253;   // RFC 1035, 2.3.4
+constexpr std::size_t url_max = 8192;  // S3 URLs with session tokens reach about 3 KiB
+constexpr std::size_t host_max = 253;  // RFC 1035, 2.3.4
 constexpr std::size_t label_max = 63;
 
 tl::unexpected<error> bad(std::string what) { return fail(errc::invalid_argument, "not a usable URL: " + what); }
@@ -64,7 +64,8 @@ result<endpoint> parse_url(std::string_view url) {
   endpoint e;
   const auto colon = url.find("://");
   for (const char c : url.substr(0, std::min(colon, url.size()))) e.scheme += char(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  if (colon == url.npos || (e.scheme != "http" && e.scheme != "https")) return bad("it must begin with https:// or http://");
+  if (colon == url.npos || (e.scheme != "http" && e.scheme != "https"))
+    return bad("it must begin with https:// or http://");
 
   const auto rest = url.substr(colon + 3);
   const auto authority = rest.substr(0, std::min(rest.find_first_of("/?#"), rest.size()));

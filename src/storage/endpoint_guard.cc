@@ -1,11 +1,11 @@
 #include "storage/endpoint_guard.h"
 
+#include <fmt/format.h>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-
-#include <fmt/format.h>
 
 namespace evp::storage {
 namespace {
@@ -53,7 +53,8 @@ result<void> endpoint_guard::judge(const std::string& host, const ip_address& a)
   const auto text = a.to_string();
   const auto what = text == host || "[" + text + "]" == host ? text : fmt::format("{} leads to {}, which", host, text);
   return fail(errc::permission_denied,
-              fmt::format("{} is {}: if it is meant, the operator must list its network in allowedEndpointNetworks", what, *why));
+              fmt::format("{} is {}: if it is meant, the operator must list its network in allowedEndpointNetworks",
+                          what, *why));
 }
 
 io::task<result<ip_address>> endpoint_guard::address_for(std::string url) {
@@ -64,7 +65,9 @@ io::task<result<ip_address>> endpoint_guard::address_for(std::string url) {
     co_return *literal;
   }
   auto found = co_await names_.resolve(e.host);
-  if (!found) co_return fail(errc::unavailable, fmt::format("the host {} cannot be resolved: {}", e.host, found.error().message()));
+  if (!found)
+    co_return fail(errc::unavailable,
+                   fmt::format("the host {} cannot be resolved: {}", e.host, found.error().message()));
   if (found->empty() || found->size() > addresses_max)
     co_return fail(errc::unavailable, fmt::format("the host {} has no address, or too many", e.host));
   for (const auto& a : *found) CO_CHECK(judge(e.host, a));

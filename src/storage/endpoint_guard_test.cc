@@ -1,11 +1,11 @@
 #include "storage/endpoint_guard.h"
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
 #include <map>
 
 namespace evp::storage {
@@ -86,17 +86,34 @@ TEST_F(endpoint_guard_test, a_name_that_turns_private_after_the_check_is_refused
 }
 
 TEST_F(endpoint_guard_test, literal_addresses_are_judged_without_asking_the_resolver) {
-  for (const auto* url : {"http://127.0.0.1:10000", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://169.254.169.254/latest",
-                          "http://10.0.0.1", "http://100.64.1.1", "http://0.0.0.0", "http://[fd00:ec2::254]/"})
+  for (const auto* url :
+       {"http://127.0.0.1:10000", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://169.254.169.254/latest",
+        "http://10.0.0.1", "http://100.64.1.1", "http://0.0.0.0", "http://[fd00:ec2::254]/"})
     EXPECT_EQ(code(url), errc::permission_denied) << url;
   EXPECT_EQ(names.asked, 0);
 }
 
 TEST_F(endpoint_guard_test, disguised_and_broken_urls_are_refused) {
-  for (const auto* url : {"http://2130706433/", "http://0x7f000001/", "http://0x7f.1/", "http://127.1/", "http://0177.0.0.1/",
-                          "http://127.0.0.1./", "http://a@127.0.0.1/", "http://example.com#@127.0.0.1/", "http://127.0.0.1\\@example.com/",
-                          "ftp://example.com/", "file:///etc/passwd", "http://", "http:///x", "http://exa mple.com/", "http://a..b/",
-                          "http://example.com:0/", "http://example.com:65536/", "http://example.com:/", "http://[::1/", "http://ex%41mple.com/"})
+  for (const auto* url : {"http://2130706433/",
+                          "http://0x7f000001/",
+                          "http://0x7f.1/",
+                          "http://127.1/",
+                          "http://0177.0.0.1/",
+                          "http://127.0.0.1./",
+                          "http://a@127.0.0.1/",
+                          "http://example.com#@127.0.0.1/",
+                          "http://127.0.0.1\\@example.com/",
+                          "ftp://example.com/",
+                          "file:///etc/passwd",
+                          "http://",
+                          "http:///x",
+                          "http://exa mple.com/",
+                          "http://a..b/",
+                          "http://example.com:0/",
+                          "http://example.com:65536/",
+                          "http://example.com:/",
+                          "http://[::1/",
+                          "http://ex%41mple.com/"})
     EXPECT_EQ(code(url), errc::invalid_argument) << url;
   EXPECT_EQ(names.asked, 0);
 }
@@ -122,7 +139,8 @@ TEST_F(endpoint_guard_test, a_new_service_is_told_which_field_and_which_setting)
 }
 
 TEST_F(endpoint_guard_test, a_host_that_does_not_resolve_now_is_a_warning_at_first_and_an_error_when_used) {
-  EXPECT_THAT(*run(guard.check_endpoint("https://later.example.com")), HasSubstr("later.example.com cannot be resolved"));
+  EXPECT_THAT(*run(guard.check_endpoint("https://later.example.com")),
+              HasSubstr("later.example.com cannot be resolved"));
   EXPECT_EQ(code("https://later.example.com"), errc::unavailable);
 }
 

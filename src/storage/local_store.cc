@@ -13,9 +13,9 @@
 namespace evp::storage {
 namespace {
 
-constexpr std::size_t file_name_max = 255;  // NAME_MAX of Linux file systems
-constexpr std::size_t readable_part = 180;  // of a name that is too long
-constexpr std::string_view hash_mark = "%%";     // percent_encode never makes it
+constexpr std::size_t file_name_max = 255;        // NAME_MAX of Linux file systems
+constexpr std::size_t readable_part = 180;        // of a name that is too long
+constexpr std::string_view hash_mark = "%%";      // percent_encode never makes it
 constexpr std::string_view upload_mark = "%up-";  // nor this: its digits are upper-case hexadecimal
 constexpr const char* sha256_attribute = "user.evp.sha256";
 constexpr auto abandoned_after = std::chrono::hours(24);
@@ -42,7 +42,8 @@ object_info info_of(int fd, const struct stat& st) {
     info.etag = "\"" + info.sha256 + "\"";
   } else {
     info.etag = "\"" + std::to_string(info.size) + "-" +
-                std::to_string(st.st_mtim.tv_sec * 1'000'000'000LL + st.st_mtim.tv_nsec) + "-" + std::to_string(st.st_ino) + "\"";
+                std::to_string(st.st_mtim.tv_sec * 1'000'000'000LL + st.st_mtim.tv_nsec) + "-" +
+                std::to_string(st.st_ino) + "\"";
   }
   return info;
 }
@@ -97,7 +98,7 @@ result<object_info> local_upload::commit() {
   ::fsetxattr(s.fd.get(), sha256_attribute, hash.data(), hash.size(), 0);  // where it fails, info_of does without
   if (::fsync(s.fd.get()) != 0) return fail(errno_error(errno, "write an object"));
 
-  struct stat st{};
+  struct stat st {};
   if (::fstat(s.fd.get(), &st) != 0) return fail(errno_error(errno, "describe an object"));
   // link refuses an existing name, rename replaces it; both at once for all who look.
   if (s.conditions.create_only) {
@@ -116,7 +117,8 @@ result<object_info> local_upload::commit() {
 
 // ---- a container ----
 
-local_store::local_store(io::fs::path root, std::string_view container) : folder_(std::move(root) / percent_encode(container)) {}
+local_store::local_store(io::fs::path root, std::string_view container)
+    : folder_(std::move(root) / percent_encode(container)) {}
 
 io::fs::path local_store::file_of(std::string_view object) const { return folder_ / file_name(object); }
 
@@ -158,7 +160,7 @@ result<opened_object> local_store::open(std::string_view object) const {
   auto fd = std::make_shared<io::unique_fd>(::open(file_of(object).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!*fd && errno == ENOENT) return fail(errc::not_found, "no such object");
   if (!*fd) return fail(errno_error(errno, "open an object"));
-  struct stat st{};
+  struct stat st {};
   if (::fstat(fd->get(), &st) != 0) return fail(errno_error(errno, "describe an object"));
   if (!S_ISREG(st.st_mode)) return fail(errc::not_found, "no such object");
   opened_object o{.info = info_of(fd->get(), st), .last_modified = modified(st)};

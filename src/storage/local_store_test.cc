@@ -41,9 +41,7 @@ TEST_F(local_store_test, an_object_comes_back_as_it_went_in) {
   EXPECT_EQ(info.size, 5u);
   EXPECT_EQ(info.etag, put("other", "hello")->etag);
   EXPECT_NE(info.etag, put("other", "hallo")->etag);
-  if (!info.sha256.empty()) {
-    EXPECT_EQ(info.sha256, to_hex(sha256("hello")));
-  }
+  if (!info.sha256.empty()) { EXPECT_EQ(info.sha256, to_hex(sha256("hello"))); }
 }
 
 TEST_F(local_store_test, reading_is_bounded_and_a_missing_object_is_not_found) {
@@ -61,9 +59,28 @@ TEST_F(local_store_test, removing_a_missing_object_succeeds) {
 }
 
 TEST_F(local_store_test, names_neither_meet_nor_leave_the_folder) {
-  std::set<std::string> names{"a", "a/b", "a%2Fb", "a/b/c", "A", "..a", ".a", "a..", "a b", "a+b", "%25", "%up-x", "\xC3\xBC", "u\xCC\x88",
-                              "../../etc/passwd", "..", ".", std::string(1000, 'x'), std::string(999, 'x') + "y",
-                              std::string(300, '/'), std::string(255, 'z'), std::string(256, 'z')};
+  std::set<std::string> names{"a",
+                              "a/b",
+                              "a%2Fb",
+                              "a/b/c",
+                              "A",
+                              "..a",
+                              ".a",
+                              "a..",
+                              "a b",
+                              "a+b",
+                              "%25",
+                              "%up-x",
+                              "\xC3\xBC",
+                              "u\xCC\x88",
+                              "../../etc/passwd",
+                              "..",
+                              ".",
+                              std::string(1000, 'x'),
+                              std::string(999, 'x') + "y",
+                              std::string(300, '/'),
+                              std::string(255, 'z'),
+                              std::string(256, 'z')};
   for (const auto& n : names) ASSERT_TRUE(put(n, "I am " + n)) << n;
   EXPECT_EQ(files(), names.size());
   for (const auto& n : names) {
@@ -137,7 +154,8 @@ struct local_url_test : testing::Test {
     path = text.substr(21, text.find('?') - 21);
     query = text.substr(text.find('?') + 1);
   }
-  errc code(std::string_view method, std::string_view p, std::string_view q, timestamp at = now, const secret& k = key) {
+  errc code(std::string_view method, std::string_view p, std::string_view q, timestamp at = now,
+            const secret& k = key) {
     const auto a = verify_local_url(k, method, p, q, at);
     return a ? errc::internal : a.error().code();
   }
@@ -154,7 +172,8 @@ TEST_F(local_url_test, a_signed_url_names_its_object_until_its_last_millisecond)
 }
 
 TEST_F(local_url_test, a_put_url_permits_put_alone_and_a_get_url_get_and_head) {
-  for (const auto* method : {"GET", "HEAD", "DELETE", "POST", "put"}) EXPECT_EQ(code(method, path, query), errc::permission_denied) << method;
+  for (const auto* method : {"GET", "HEAD", "DELETE", "POST", "put"})
+    EXPECT_EQ(code(method, path, query), errc::permission_denied) << method;
   auto access = put_access;
   access.op = operation::get;
   take(sign_local_url(key, "http://127.0.0.1:8080/", access));
@@ -179,8 +198,9 @@ TEST_F(local_url_test, whatever_is_changed_the_url_is_refused) {
 }
 
 TEST_F(local_url_test, paths_that_name_no_object_are_refused) {
-  for (const auto* p : {"/objects/", "/objects/evp", "/objects/evp/", "/objects/evp/../x", "/objects/evp/%2e%2e/x", "/objects/evp/a%00b",
-                        "/objects/..%2f/x", "/other/evp/x", "/objects/evp/%zz", "/objects/evp/a//b"})
+  for (const auto* p :
+       {"/objects/", "/objects/evp", "/objects/evp/", "/objects/evp/../x", "/objects/evp/%2e%2e/x",
+        "/objects/evp/a%00b", "/objects/..%2f/x", "/other/evp/x", "/objects/evp/%zz", "/objects/evp/a//b"})
     EXPECT_EQ(code("PUT", p, query), errc::invalid_argument) << p;
 }
 
@@ -197,7 +217,8 @@ TEST(byte_range_test, follows_rfc_9110) {
   EXPECT_EQ(range("bytes=-5", 1000), "995+5");
   EXPECT_EQ(range("bytes=-5000", 1000), "0+1000");
   for (const auto* f : {"bytes=1000-", "bytes=-0", "bytes=5000-6000"}) EXPECT_EQ(range(f, 1000), "416") << f;
-  for (const auto* f : {"", "bytes=", "bytes=5-4", "bytes=a-b", "bytes=0-1,3-4", "lines=1-2", "bytes=--5", "bytes=99999999999999999999-"})
+  for (const auto* f : {"", "bytes=", "bytes=5-4", "bytes=a-b", "bytes=0-1,3-4", "lines=1-2", "bytes=--5",
+                        "bytes=99999999999999999999-"})
     EXPECT_EQ(range(f, 1000), "all") << f;
   EXPECT_EQ(range("bytes=0-", 0), "416");
 }

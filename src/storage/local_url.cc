@@ -52,7 +52,10 @@ result<parameters> read_query(std::string_view query) {
 secret sign_local_url(const secret& key, std::string_view base_url, const local_access& access) {
   std::string url(base_url);
   if (url.ends_with('/')) url.pop_back();
-  url.append(path_prefix).append(percent_encode(access.container)).append("/").append(percent_encode(access.object, true));
+  url.append(path_prefix)
+      .append(percent_encode(access.container))
+      .append("/")
+      .append(percent_encode(access.object, true));
   url.append("?exp=").append(std::to_string(access.expires_at.time_since_epoch().count()));
   url.append("&op=").append(name_of(access.op)).append("&sig=").append(signature(key, access));
   return secret(std::move(url));
@@ -60,7 +63,8 @@ secret sign_local_url(const secret& key, std::string_view base_url, const local_
 
 result<local_access> verify_local_url(const secret& key, std::string_view method, std::string_view path,
                                       std::string_view query, timestamp now) {
-  if (!path.starts_with(path_prefix)) return fail(errc::invalid_argument, "the path must be /objects/<container>/<object>");
+  if (!path.starts_with(path_prefix))
+    return fail(errc::invalid_argument, "the path must be /objects/<container>/<object>");
   path.remove_prefix(path_prefix.size());
   const auto slash = path.find('/');
   if (slash == path.npos) return fail(errc::invalid_argument, "the path must be /objects/<container>/<object>");

@@ -19,7 +19,8 @@ constexpr option_spec options_table[] = {
     {"accessKeyId", option_spec::kind::text, true, "access key id"},
     {"secretAccessKey", option_spec::kind::secret, true, "its secret"},
     {"sessionToken", option_spec::kind::secret, false, "of temporary credentials"},
-    {"pathStyle", option_spec::kind::boolean, false, "bucket in the path (default but for amazonaws.com), not in the host"},
+    {"pathStyle", option_spec::kind::boolean, false,
+     "bucket in the path (default but for amazonaws.com), not in the host"},
 };
 
 // The public agent builds its request head in 2,176 bytes (docs/protocol.md); the rest is for what it adds itself.
@@ -37,8 +38,12 @@ struct place {
 class aws_driver final : public driver {
  public:
   aws_driver(const driver_context& context, auth::aws_credentials credentials, std::string region, place where)
-      : transport_(context.transport), clock_(context.clock), ca_pem_(context.ca_pem), region_(region),
-        signer_(std::move(credentials), std::move(region)), where_(std::move(where)) {}
+      : transport_(context.transport),
+        clock_(context.clock),
+        ca_pem_(context.ca_pem),
+        region_(region),
+        signer_(std::move(credentials), std::move(region)),
+        where_(std::move(where)) {}
 
   capabilities caps() const noexcept override {
     return {.sign_get = true, .max_lifetime = seconds(604'800), .max_put_bytes = 5ULL << 30, .signs_fields = true};
@@ -94,9 +99,9 @@ class aws_driver final : public driver {
 
   io::task<result<std::string>> get(std::string object, std::uint64_t max_bytes) override {
     auto r = own_request(request("GET", "/" + object), "");
-    r.max_response_bytes = max_bytes;
+    r.max_response_bytes = std::max(max_bytes, refusal_max_bytes);
     CO_TRY(auto answer, co_await transport_.send(std::move(r)));
-    if (answer.status == 200) co_return std::move(answer.body);
+    if (answer.status == 200) co_return within(std::move(answer.body), max_bytes);
     co_return refused(answer, "read an object");
   }
 
@@ -138,17 +143,18 @@ class aws_driver final : public driver {
   /// https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html: needed in all regions but us-east-1.
   std::string location_constraint() const {
     if (region_ == "us-east-1" || !where_.at.host.ends_with(".amazonaws.com")) return {};
-    return "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>" + region_ +
-           "</LocationConstraint></CreateBucketConfiguration>";
+    return "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>" +
+           region_ + "</LocationConstraint></CreateBucketConfiguration>";
   }
 
   result<void> check_small_head(const signed_request& r) const {
     auto size = r.url.size() - where_.at.origin().size();
     for (const auto& f : r.fields) size += f.name.size() + f.value.size() + 4;
     if (size < small_head_max) return {};
-    return fail(errc::invalid_argument, "the signed request is too long for this device's agent (path, query and headers "
-                                        "together must stay below 2000 bytes): use a shorter object name or credentials "
-                                        "without a session token");
+    return fail(errc::invalid_argument,
+                "the signed request is too long for this device's agent (path, query and headers "
+                "together must stay below 2000 bytes): use a shorter object name or credentials "
+                "without a session token");
   }
 
   static tl::unexpected<error> refused(const http::response& answer, std::string_view doing) {
@@ -169,7 +175,8 @@ result<place> place_of(const option_values& options, const std::string& region) 
   const auto given = options.text("endpoint");
   auto at = parse_endpoint(given.empty() ? "https://s3." + region + ".amazonaws.com" : given);
   if (!at) return fail(std::move(at.error()).at("endpoint"));
-  if (!at->target.empty()) return fail(errc::invalid_argument, "endpoint", "must end after host and port: the bucket has a field of its own");
+  if (!at->target.empty())
+    return fail(errc::invalid_argument, "endpoint", "must end after host and port: the bucket has a field of its own");
 
   const auto bucket = options.text("bucket"), container = options.text("container");
   if (!bucket.empty() && !container.empty() && bucket != container)
@@ -199,7 +206,8 @@ result<made_driver> make_aws(const option_values& options, const driver_context&
       return fail(errc::invalid_argument, "region", "must be a region's name such as eu-central-1");
   TRY(auto where, place_of(options, region));
 
-  auth::aws_credentials credentials{options.text("accessKeyId"), options.get("secretAccessKey"), options.get("sessionToken")};
+  auth::aws_credentials credentials{options.text("accessKeyId"), options.get("secretAccessKey"),
+                                    options.get("sessionToken")};
   const auto is_word = [](const std::string& s) {
     for (const unsigned char c : s)
       if (c <= 0x20 || c >= 0x7f) return false;
@@ -214,7 +222,8 @@ result<made_driver> make_aws(const option_values& options, const driver_context&
 
   made_driver made;
   if (!credentials.session_token.empty())
-    made.warnings.push_back("sessionToken belongs to temporary credentials: replace the service's credentials before they expire.");
+    made.warnings.push_back(
+        "sessionToken belongs to temporary credentials: replace the service's credentials before they expire.");
   if (auto w = plain_http_warning(where.at); !w.empty()) made.warnings.push_back(std::move(w));
   made.endpoint = where.at.origin();
   made.instance = std::make_unique<aws_driver>(context, std::move(credentials), region, std::move(where));

@@ -50,7 +50,8 @@ result<connection> parse_connection_string(std::string_view text) {
   const auto& protocol = parts["DefaultEndpointsProtocol"];
   const auto& suffix = parts["EndpointSuffix"];
   if (c.url.empty() && !(protocol.empty() && suffix.empty()))
-    c.url = (protocol.empty() ? "https" : protocol) + "://" + c.account + ".blob." + (suffix.empty() ? "core.windows.net" : suffix);
+    c.url = (protocol.empty() ? "https" : protocol) + "://" + c.account + ".blob." +
+            (suffix.empty() ? "core.windows.net" : suffix);
   return c;
 }
 
@@ -68,8 +69,12 @@ result<endpoint> place_of(std::string_view url, const std::string& account, std:
 class azure_driver final : public driver {
  public:
   azure_driver(const driver_context& context, auth::azure_sas_signer signer, endpoint place, std::string container)
-      : transport_(context.transport), clock_(context.clock), ca_pem_(context.ca_pem), signer_(std::move(signer)),
-        place_(std::move(place)), container_(std::move(container)) {}
+      : transport_(context.transport),
+        clock_(context.clock),
+        ca_pem_(context.ca_pem),
+        signer_(std::move(signer)),
+        place_(std::move(place)),
+        container_(std::move(container)) {}
 
   capabilities caps() const noexcept override {
     // A service SAS has no maximum of its own; ours is a year, because only a new account key revokes one.
@@ -123,9 +128,9 @@ class azure_driver final : public driver {
   io::task<result<std::string>> get(std::string object, std::uint64_t max_bytes) override {
     CO_TRY(auto url, blob_url(object, "r", clock_.now() + own_lifetime));
     auto r = request("GET", std::move(url));
-    r.max_response_bytes = max_bytes;
+    r.max_response_bytes = std::max(max_bytes, refusal_max_bytes);
     CO_TRY(auto answer, co_await transport_.send(std::move(r)));
-    if (answer.status == 200) co_return std::move(answer.body);
+    if (answer.status == 200) co_return within(std::move(answer.body), max_bytes);
     co_return refused(answer, "read an object");
   }
 
@@ -184,15 +189,16 @@ result<made_driver> make_azure(const option_values& options, const driver_contex
 
   const auto given = options.text("endpoint");
   if (parts.url.empty() && given.empty())
-    return fail(errc::invalid_argument, "endpoint", "missing, and connectionString has no EndpointSuffix or BlobEndpoint either");
+    return fail(errc::invalid_argument, "endpoint",
+                "missing, and connectionString has no EndpointSuffix or BlobEndpoint either");
   made_driver made;
   TRY(auto place, given.empty() ? place_of(parts.url, parts.account, "connectionString")
                                 : place_of(given, parts.account, "endpoint"));
   if (!given.empty() && !parts.url.empty()) {
     TRY(const auto other, place_of(parts.url, parts.account, "connectionString"));
     if (other.origin() + other.target != place.origin() + place.target)
-      made.warnings.push_back("endpoint and connectionString disagree: " + place.origin() + " (endpoint) is used, not " +
-                              other.origin() + ".");
+      made.warnings.push_back("endpoint and connectionString disagree: " + place.origin() +
+                              " (endpoint) is used, not " + other.origin() + ".");
   }
   auto container = options.has("container") ? options.text("container") : "evp";
   CHECK(check_container_name(container, "container", false));

@@ -15,8 +15,11 @@ constexpr option_spec options_table[] = {
 class local_driver final : public driver {
  public:
   local_driver(const driver_context& context, std::string container)
-      : clock_(context.clock), base_url_(context.local_base_url), key_(context.local_signing_key),
-        container_(std::move(container)), store_(context.local_root, container_) {}
+      : clock_(context.clock),
+        base_url_(context.local_base_url),
+        key_(context.local_signing_key),
+        container_(std::move(container)),
+        store_(context.local_root, container_) {}
   ~local_driver() override { disk_.join(); }
 
   capabilities caps() const noexcept override {

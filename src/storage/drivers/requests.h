@@ -1,4 +1,5 @@
-// What all drivers demand of requests, and how they read a storage's refusal: one place where a status becomes an error.
+// What all drivers demand of requests, and how they read a storage's refusal: one place where a status becomes an
+// error.
 #pragma once
 
 #include "storage/driver.h"
@@ -29,6 +30,11 @@ error error_of_answer(const http::response& answer, std::string_view doing, std:
 
 /// The text between <Code> and </Code> in an S3 error document; empty where there is none.
 std::string s3_error_code(std::string_view body);
+
+/// A storage's refusal is read up to here, even where the object itself must be smaller.
+inline constexpr std::uint64_t refusal_max_bytes = 64 << 10;
+/// The bytes of an object. Errors: too_large.
+result<std::string> within(std::string bytes, std::uint64_t max_bytes);
 
 /// The object's size and ETag from the fields of an answer to HEAD. Errors: data_corrupt (no usable Content-Length).
 result<object_info> info_of_head(const http::response& answer);
