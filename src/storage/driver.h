@@ -48,6 +48,7 @@ struct capabilities {
   bool sign_get = true;
   milliseconds max_lifetime{7 * 24 * 3600 * 1000LL};
   std::uint64_t max_put_bytes = 5ULL << 30;
+  bool signs_fields = false;  ///< the storage refuses a request whose extra headers differ from the signed ones
 };
 
 /// One configured storage. Confined to its executor; holds no connection of its own. A driver does not retry, sleep,
