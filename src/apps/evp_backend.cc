@@ -135,11 +135,7 @@ result<void> program::open_backend() {
   o.database_url = config_.database;
   o.public_base_url = config_.public_url.empty() ? rest_url_ : config_.public_url;
   while (!o.public_base_url.empty() && o.public_base_url.back() == '/') o.public_base_url.pop_back();
-  o.check_endpoint = [this](std::string endpoint) -> io::task<result<void>> {
-    CO_TRY(auto warning, co_await guard_->check_endpoint(std::move(endpoint)));
-    if (!warning.empty()) co_return fail(errc::unavailable, std::move(warning));
-    co_return result<void>();
-  };
+  o.check_endpoint = [this](std::string endpoint) { return guard_->check_endpoint(std::move(endpoint)); };
   TRY(backend_, backend::backend::open(context_.get_executor(), *guarded_, clock_, std::move(o)));
   return {};
 }

@@ -10,7 +10,7 @@
 
 namespace {
 
-evp::result<evp::http::response> send(evp::http::request r) {
+evp::result<evp::http::response> send_request(evp::http::request r) {
   evp::io::asio::io_context context(1);
   evp::result<evp::http::response> answer = evp::fail(evp::errc::internal, "no answer");
   {
@@ -30,6 +30,6 @@ int main(int argc, char** argv) {
                            .err = std::cerr,
                            .terminal = ::isatty(STDOUT_FILENO) == 1,
                            .environment = [](const char* name) -> const char* { return std::getenv(name); },
-                           .send = send};
+                           .send = send_request};
   return evp::cli::run(argc, argv, s);
 }

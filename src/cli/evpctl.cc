@@ -80,7 +80,7 @@ bool is_secret_field(std::string_view name) {
   return std::find(std::begin(secrets), std::end(secrets), name) != std::end(secrets);
 }
 
-json::string as_json(std::string_view s) { return {s.data(), s.size()}; }
+json::string as_json(std::string_view s) { return json::string(s.data(), s.size()); }
 
 result<std::string> service_body(const arguments& a, surroundings& s) {
   json::object body;

@@ -4,7 +4,7 @@ namespace evp::sql {
 namespace {
 
 constexpr std::string_view columns =
-    "grant_id, device, instance, request_id, service_id, service_name, object, operation, state, reason, can_report, "
+    "grant_id, device, instance, request_id, service_id, service_name, service_revision, object, operation, state, reason, can_report, "
     "size_declared, size_bytes, sha256, issued_at, expires_at, updated_at";
 
 value number_or_null(const std::optional<std::int64_t>& n) { return n ? value(*n) : value(); }
@@ -21,6 +21,7 @@ upload_row read(const row& r) {
           .request_id = r.text("request_id"),
           .service_id = r.text("service_id"),
           .service_name = r.text("service_name"),
+          .service_revision = r.integer("service_revision"),
           .object = r.text("object"),
           .operation = r.text("operation"),
           .state = r.text("state"),
@@ -45,7 +46,7 @@ std::vector<upload_row> read_all(const rows& found) {
 
 result<void> insert_upload(connection& c, const upload_row& u) {
   CHECK(c.execute("INSERT INTO uploads (" + std::string(columns) +
-                      ") VALUES (:grant_id, :device, :instance, :request_id, :service_id, :service_name, :object, "
+                      ") VALUES (:grant_id, :device, :instance, :request_id, :service_id, :service_name, :service_revision, :object, "
                       ":operation, :state, :reason, :can_report, :size_declared, :size_bytes, :sha256, :issued_at, "
                       ":expires_at, :updated_at)",
                   {{"grant_id", u.grant_id},
@@ -54,6 +55,7 @@ result<void> insert_upload(connection& c, const upload_row& u) {
                    {"request_id", u.request_id},
                    {"service_id", u.service_id},
                    {"service_name", u.service_name},
+                   {"service_revision", u.service_revision},
                    {"object", u.object},
                    {"operation", u.operation},
                    {"state", u.state},
@@ -103,7 +105,7 @@ result<bool> change_upload(connection& c, const upload_change& u) {
     p.push_back({"sha256", u.sha256});
   }
   p.push_back({"id", u.grant_id});
-  TRY(const auto changed, c.execute(text + " WHERE grant_id = :id AND state IN ('issued', 'uploaded')", p));
+  TRY(const auto changed, c.execute(text + " WHERE grant_id = :id AND state NOT IN ('verified', 'failed')", p));
   return changed > 0;
 }
 

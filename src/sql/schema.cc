@@ -34,7 +34,7 @@ constexpr std::string_view fleet[] = {
 constexpr std::string_view ledger_and_reports[] = {
     // Rows outlive their device and service, so they refer to them by text.
     "CREATE TABLE uploads (grant_id TEXT NOT NULL PRIMARY KEY, device TEXT NOT NULL, instance TEXT NOT NULL, "
-    "request_id TEXT NOT NULL, service_id TEXT NOT NULL, service_name TEXT NOT NULL, object TEXT NOT NULL, "
+    "request_id TEXT NOT NULL, service_id TEXT NOT NULL, service_name TEXT NOT NULL, service_revision BIGINT NOT NULL, object TEXT NOT NULL, "
     "operation TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, can_report BIGINT NOT NULL, "
     "size_declared BIGINT, size_bytes BIGINT, sha256 TEXT NOT NULL, issued_at BIGINT NOT NULL, "
     "expires_at BIGINT NOT NULL, updated_at BIGINT NOT NULL)",

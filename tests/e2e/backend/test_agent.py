@@ -23,8 +23,9 @@ def eventually(check, timeout=10):
         time.sleep(0.05)
 
 
-def test_a_device_without_a_deployment_gets_an_empty_object(agents):
-    assert agents("fresh").begin() == {}
+def test_a_device_without_a_deployment_is_told_to_run_nothing(agents):
+    deployment = agents("fresh").begin()["shared"]["deployment"]
+    assert deployment["instanceSpecs"] == {} and deployment["modules"] == {}
 
 
 def test_deployment_and_configuration_reach_an_evp2_agent(backend, agents):
