@@ -355,7 +355,7 @@ TEST_F(client_test, what_cannot_be_sent_is_refused_with_its_field) {
   EXPECT_EQ(refused([](request& r) { r.method = "HEAD", r.body = std::string("x"); }), "invalid_argument body");
 }
 
-TEST_F(client_test, connections_are_kept_and_tls_sessions_resumed) {
+TEST_F(client_test, connections_are_kept) {
   test_peer peer(answer_all);
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(get(peer.url()));
   EXPECT_EQ(peer.connections(), 1);
@@ -658,6 +658,22 @@ TEST_F(client_tls_test, a_connection_opened_with_one_bundle_is_not_used_with_ano
   EXPECT_EQ(send(to(peer, stranger.pem())).error().code(), errc::permission_denied);
   EXPECT_EQ(send(to(peer, "")).error().code(), errc::permission_denied);
   ASSERT_TRUE(send(to(peer, authority.pem())));
+}
+
+TEST_F(client_tls_test, a_new_connection_resumes_the_tls_session_of_an_earlier_one) {
+  const auto server = authority.issue("IP:127.0.0.1");
+  std::promise<bool> second;
+  test_peer peer(
+      [&](peer_connection& c) {
+        c.read_head();
+        c.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        if (c.number == 1) second.set_value(c.resumed());
+      },
+      server.certificate_pem, server.key_pem);
+  ASSERT_TRUE(send(to(peer, authority.pem())));
+  ASSERT_TRUE(send(to(peer, authority.pem())));
+  EXPECT_EQ(peer.connections(), 2);
+  EXPECT_TRUE(second.get_future().get());
 }
 
 TEST_F(client_tls_test, each_flaw_of_a_certificate_has_its_own_advice) {

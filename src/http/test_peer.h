@@ -28,6 +28,8 @@ class peer_connection {
   bool write(std::string_view bytes);
   /// Closes with a reset, as a crashed server's kernel does.
   void reset();
+  /// Whether the client resumed a TLS session.
+  bool resumed() const { return SSL_session_reused(tls_) == 1; }
   /// Waits until the client hangs up.
   void wait_for_close() { read_rest(); }
 
