@@ -1,9 +1,9 @@
 // evp-vectors TYPE FILE...: signs every case of published test vectors with the product's own signers and compares.
-#include <boost/json.hpp>
-#include <boost/url.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
+#include <boost/url.hpp>
 #include <cstdio>
 #include <functional>
 #include <span>
@@ -63,9 +63,14 @@ struct s3_operation {
   std::string_view op, method, sdk_name;  ///< sdk_name: what the vendor's SDK adds as x-id, if it does
 };
 constexpr s3_operation s3_operations[] = {
-    {"put", "PUT", "PutObject"},   {"get", "GET", "GetObject"},  {"head", "HEAD", "HeadObject"},
-    {"part", "PUT", "UploadPart"}, {"create", "POST", ""},       {"complete", "POST", ""},
-    {"delete", "DELETE", "DeleteObject"}, {"abort", "DELETE", "AbortMultipartUpload"},
+    {"put", "PUT", "PutObject"},
+    {"get", "GET", "GetObject"},
+    {"head", "HEAD", "HeadObject"},
+    {"part", "PUT", "UploadPart"},
+    {"create", "POST", ""},
+    {"complete", "POST", ""},
+    {"delete", "DELETE", "DeleteObject"},
+    {"abort", "DELETE", "AbortMultipartUpload"},
 };
 
 /// The case's request, from its input alone: nothing is read from the URL that it is compared with.
@@ -73,10 +78,12 @@ result<outcome> sign_s3(const json::object& file, const json::object& c) {
   const bool from_sdk = c.contains("input");  // the AWS SDK's form: it adds parameters of its own
   const auto& input = from_sdk ? c.at("input").as_object() : c;
   const auto op = text(input, "op");
-  const auto* known = std::find_if(std::begin(s3_operations), std::end(s3_operations), [&](auto& o) { return o.op == op; });
+  const auto* known =
+      std::find_if(std::begin(s3_operations), std::end(s3_operations), [&](auto& o) { return o.op == op; });
   if (known == std::end(s3_operations)) return fail(errc::unsupported, "unknown op " + op);
 
-  auth::aws_credentials credentials{text(file, "access_key"), secret(text(file, "secret_key")), secret(text(input, "token"))};
+  auth::aws_credentials credentials{text(file, "access_key"), secret(text(file, "secret_key")),
+                                    secret(text(input, "token"))};
   const auth::sigv4_signer signer(std::move(credentials), "us-east-1");
 
   auto bucket = text(file, "bucket");
@@ -98,8 +105,9 @@ result<outcome> sign_s3(const json::object& file, const json::object& c) {
     request.query.emplace_back("X-Amz-Content-Sha256", auth::unsigned_payload);
     if (!known->sdk_name.empty()) request.query.emplace_back("x-id", known->sdk_name);
   }
-  for (const auto& [name, field] : {std::pair("contentType", "Content-Type"), std::pair("contentMD5", "Content-MD5"),
-                                    std::pair("contentLength", "Content-Length"), std::pair("sha256", "x-amz-checksum-sha256")})
+  for (const auto& [name, field] :
+       {std::pair("contentType", "Content-Type"), std::pair("contentMD5", "Content-MD5"),
+        std::pair("contentLength", "Content-Length"), std::pair("sha256", "x-amz-checksum-sha256")})
     if (input.contains(name)) request.fields.push_back({field, text(input, name)});
   if (const auto* meta = input.if_contains("meta"))
     for (const auto& [name, value] : meta->as_object())
@@ -126,8 +134,12 @@ result<std::optional<timestamp>> time_of(const json::object& c, std::string_view
 }
 
 auth::azure_delegation_key delegation_key(const json::object& k) {
-  return {text(k, "signedObjectId"), text(k, "signedTenantId"), whole_seconds(text(k, "signedStartsOn")),
-          whole_seconds(text(k, "signedExpiresOn")), text(k, "signedService"), text(k, "signedVersion"),
+  return {text(k, "signedObjectId"),
+          text(k, "signedTenantId"),
+          whole_seconds(text(k, "signedStartsOn")),
+          whole_seconds(text(k, "signedExpiresOn")),
+          text(k, "signedService"),
+          text(k, "signedVersion"),
           secret(text(k, "value"))};
 }
 

@@ -121,8 +121,8 @@ result<azure_signed_query> azure_sas_signer::sign(const azure_service_sas& sas) 
   }
   if (sas.version >= with_encryption_scope) to_sign.add(sas.encryption_scope);
   if (sas.delegation && sas.version >= with_required_parts) add_required_parts(to_sign, sas);
-  for (const auto* part : {&sas.cache_control, &sas.content_disposition, &sas.content_encoding, &sas.content_language,
-                           &sas.content_type})
+  for (const auto* part :
+       {&sas.cache_control, &sas.content_disposition, &sas.content_encoding, &sas.content_language, &sas.content_type})
     to_sign.add(*part);
 
   query_text query;

@@ -29,13 +29,13 @@ struct azure_delegation_key {
 struct azure_service_sas {
   std::string version{azure_sas_version};
   std::string container;
-  std::string path;            ///< blob or directory, decoded; empty: the whole container (sr=c)
-  std::optional<int> depth;    ///< set: `path` is a directory this many levels below the container (sr=d)
-  std::string permissions;     ///< any order: put into the canonical one
+  std::string path;          ///< blob or directory, decoded; empty: the whole container (sr=c)
+  std::optional<int> depth;  ///< set: `path` is a directory this many levels below the container (sr=d)
+  std::string permissions;   ///< any order: put into the canonical one
   std::optional<timestamp> starts, expires;
-  std::string policy;          ///< id of a stored access policy
-  std::string addresses;       ///< "1.2.3.4" or "1.2.3.4-1.2.3.9"
-  std::string protocol;        ///< "https" or "https,http"
+  std::string policy;     ///< id of a stored access policy
+  std::string addresses;  ///< "1.2.3.4" or "1.2.3.4-1.2.3.9"
+  std::string protocol;   ///< "https" or "https,http"
   std::string encryption_scope;
   std::string cache_control, content_disposition, content_encoding, content_language, content_type;  ///< of answers
   std::optional<azure_delegation_key> delegation;  ///< signs with it instead of the account's key

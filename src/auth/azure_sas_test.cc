@@ -31,8 +31,8 @@ TEST(azure_sas_test, a_blob_sas_signs_the_decoded_path_and_whole_seconds) {
   EXPECT_EQ(made.string_to_sign,
             "cw\n\n2026-01-02T03:04:05Z\n/blob/acct/evp/cam 1/\xC3\xBC.jpg\n\n\nhttps\n2022-11-02\nb\n\n\n\n\n\n\n");
   const auto mac = hmac_sha256("0123456789abcdef0123456789abcdef", made.string_to_sign);
-  EXPECT_EQ(made.query.reveal(), "sv=2022-11-02&spr=https&se=2026-01-02T03%3A04%3A05Z&sr=b&sp=cw&sig=" +
-                                     percent_encode(to_base64(mac)));
+  EXPECT_EQ(made.query.reveal(),
+            "sv=2022-11-02&spr=https&se=2026-01-02T03%3A04%3A05Z&sr=b&sp=cw&sig=" + percent_encode(to_base64(mac)));
 }
 
 TEST(azure_sas_test, permissions_come_out_in_the_services_order) {

@@ -28,11 +28,11 @@ inline constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
 struct sigv4_request {
   std::string method = "GET";
   std::string scheme = "https";
-  std::string authority;    ///< what the URL holds: "bucket.s3.eu-west-1.amazonaws.com", "127.0.0.1:7480"
-  std::string host;         ///< the Host field that will be sent and is signed; empty: the authority
-  std::string path = "/";   ///< begins with '/'; not normalised, as S3 demands
+  std::string authority;   ///< what the URL holds: "bucket.s3.eu-west-1.amazonaws.com", "127.0.0.1:7480"
+  std::string host;        ///< the Host field that will be sent and is signed; empty: the authority
+  std::string path = "/";  ///< begins with '/'; not normalised, as S3 demands
   std::vector<std::pair<std::string, std::string>> query;
-  http::headers fields;     ///< signed: they must be sent with these values. Host is added by itself.
+  http::headers fields;  ///< signed: they must be sent with these values. Host is added by itself.
 };
 
 /// Signs for one set of credentials, region and service. Keeps the signing key of the last day it signed for, so a

@@ -37,8 +37,8 @@ TEST(sigv4_test, the_documented_put_with_signed_fields_has_the_documented_signat
   const sigv4_signer signer(example_credentials(), "us-east-1");
   auto request = example_request("PUT", "/test$file.text");
   request.fields = {{"Date", "Fri, 24 May 2013 00:00:00 GMT"}, {"x-amz-storage-class", "REDUCED_REDUNDANCY"}};
-  const auto fields = signer.sign_headers(request, example_time,
-                                          "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072");
+  const auto fields =
+      signer.sign_headers(request, example_time, "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072");
   EXPECT_THAT(std::string(http::find(fields, "Authorization")),
               EndsWith("Signature=98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"));
 }
@@ -47,8 +47,8 @@ TEST(sigv4_test, the_documented_list_with_query_has_the_documented_signature) {
   const sigv4_signer signer(example_credentials(), "us-east-1");
   auto request = example_request("GET", "/");
   request.query = {{"prefix", "J"}, {"max-keys", "2"}};
-  const auto fields = signer.sign_headers(request, example_time,
-                                          "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  const auto fields =
+      signer.sign_headers(request, example_time, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_THAT(std::string(http::find(fields, "Authorization")),
               EndsWith("Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"));
   EXPECT_EQ(sigv4_signer::url_of(request), "https://examplebucket.s3.amazonaws.com/?max-keys=2&prefix=J");

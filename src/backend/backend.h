@@ -23,7 +23,7 @@ struct backend_options {
   std::string database_url;     ///< empty: "sqlite://<data_dir>/backend.db"
   std::string public_base_url;  ///< where devices reach module files: "https://backend.example:8443"
   std::string local_base_url;   ///< where devices reach the LOCAL store; empty: public_base_url
-  std::function<io::task<result<void>>(std::string endpoint)> check_endpoint;  ///< see services_context
+  std::function<io::task<result<std::string>>(std::string endpoint)> check_endpoint;  ///< see services_context
   grant_limits limits;
 };
 

@@ -32,8 +32,8 @@ class deployments {
 
   /// Checks the manifest (JSON text) and stores it as it is. A module without a downloadUrl whose id is in /v1/modules
   /// is sent with URL and hash of our file. Errors: not_found (device), invalid_argument at the JSON path (also a
-  /// module that has neither URL nor file here, unless its entryPoint needs none), too_large (with configuration beyond
-  /// wire::max_shared_bytes), the database's.
+  /// module that has neither URL nor file here, unless its entryPoint is an absolute path on the device), too_large
+  /// (with configuration beyond wire::max_shared_bytes), the database's.
   io::task<result<pushed>> set_deployment(std::string device, std::string manifest);
   /// As it was given. Errors: not_found.
   io::task<result<std::string>> get_deployment(std::string device);
@@ -48,14 +48,15 @@ class deployments {
   /// Errors: not_found.
   io::task<result<pushed>> remove_configuration(std::string device, std::string instance, std::string topic);
 
-  /// The answer to the device's GET: manifest with fresh URLs, and configuration. Errors: permission_denied (blocked),
+  /// The answer to the device's GET: manifest with fresh URLs (an empty manifest where there is none, so that what
+  /// was removed while it was offline stops too), and configuration. Errors: permission_denied (blocked),
   /// the database's.
   io::task<result<wire::shared_attributes>> shared(std::string device);
 
  private:
   io::task<result<wire::shared_attributes>> stored(std::string device);
   result<std::string> with_module_urls(const std::string& manifest) const;
-  result<void> check_size(const wire::shared_attributes& all) const;
+  result<void> check_size(wire::dialect d, wire::shared_attributes all) const;
   io::task<pushed> push(std::string device, wire::shared_attributes patch);
 
   sql::database& db_;

@@ -1,10 +1,9 @@
 // Grants: the answer to a device that wants to put or get an object, and the check of what it did with it.
 #pragma once
 
-#include <list>
+#include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
 
 #include "backend/devices.h"
 #include "backend/ledger.h"
@@ -30,8 +29,10 @@ struct grant_limits {
 /// Confined to its executor. Every answer carries its failure inside, so that a device is always told.
 class grants {
  public:
-  grants(services& s, devices& d, ledger& l, const io::clock& clock, grant_limits limits = {});
+  grants(io::executor ex, services& s, devices& d, ledger& l, const io::clock& clock, grant_limits limits = {});
   ~grants();
+  /// Ends what is under way; before destruction.
+  io::task<void> stop();
 
   /// Resolves the service and the object's name, signs, writes the ledger row durably, answers; within 4 s always.
   /// `device` is the authenticated one. The same request id again within 10 s gives the same grant (only for requests
@@ -63,12 +64,20 @@ class grants {
   std::function<void(double seconds)> on_answered;
 
  private:
+  struct pending;
   struct memory;
-  io::task<result<wire::storage_token_response>> make(std::string device, wire::storage_token_request r,
-                                                      wire::dialect d);
-  io::task<result<bool>> verify(std::string device, wire::transfer_report r);
+  io::task<void> work(std::string key, std::shared_ptr<pending> p, std::string device, wire::storage_token_request r);
+  io::task<result<wire::storage_token_response>> make(std::string device, wire::storage_token_request r);
+  result<wire::storage_token_response> sign(const live_service& s, const std::string& object,
+                                            const wire::storage_token_request& r) const;
+  result<void> take_token(const std::string& device);
+  io::task<result<bool>> settle_report(std::string device, wire::transfer_report r);
+  io::task<result<bool>> verify(upload u, wire::transfer_report r);
   io::task<result<void>> sweep_one(upload u);
+  io::task<void> sweep_worker(std::shared_ptr<std::vector<upload>> rows, std::shared_ptr<std::size_t> next,
+                              std::shared_ptr<std::size_t> settled);
 
+  io::executor ex_;
   services& services_;
   devices& devices_;
   ledger& ledger_;
@@ -76,6 +85,7 @@ class grants {
   grant_limits limits_;
   counters counters_;
   std::unique_ptr<memory> memory_;
+  io::group running_;
 };
 
 }  // namespace evp::backend

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "backend/page.h"
 #include "base/time.h"
@@ -20,12 +21,14 @@ enum class upload_state { issued, uploaded, verified, failed, expired };
 std::string_view to_string(upload_state s) noexcept;
 /// Errors: invalid_argument at "state", naming the states.
 result<upload_state> upload_state_from_string(std::string_view text);
+/// verified or failed: nothing moves it any more.
 bool is_final(upload_state s) noexcept;
 
 struct upload {
   std::string grant_id;
   std::string device, instance, request_id;
   std::string service_id, service_name;
+  std::int64_t service_revision = 0;
   std::string object;
   bool is_get = false;
   upload_state state = upload_state::issued;

@@ -70,6 +70,8 @@ class modules {
   };
   explicit modules(context c);
 
+  /// Before any URL is signed, where it was not known at construction.
+  void set_signing_key(secret key) { c_.signing_key = std::move(key); }
   /// Reads all rows and removes what an interrupted upload left. Errors: the database's, errno's.
   io::task<result<void>> load();
 

@@ -1,9 +1,11 @@
 // Storage access services: the one thing a user configures to have a storage, and the drivers made of them.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -74,7 +76,8 @@ struct live_service {
   service_view view;
   object_name_template names;
   std::unique_ptr<storage::driver> driver;
-  bool prepared = false;  ///< the container is known to exist
+  bool prepared = false;                     ///< the container is known to exist
+  std::optional<steady_time> prepare_tried;  ///< when that was last tried
 };
 
 struct services_context {
@@ -85,9 +88,9 @@ struct services_context {
   io::fs::path local_root;     ///< of the LOCAL store
   std::string local_base_url;  ///< of the LOCAL store
   secret local_signing_key;
-  /// Judges an endpoint ("https://host[:port]") before a service is stored: permission_denied for addresses that the
-  /// operator did not allow; unavailable (the name does not resolve) becomes a warning. Empty function: no check.
-  std::function<io::task<result<void>>(std::string endpoint)> check_endpoint;
+  /// Judges an endpoint ("https://host[:port]") before a service is stored, as storage::endpoint_guard::check_endpoint
+  /// does: an error refuses the service, a text is a warning. Empty function: no check.
+  std::function<io::task<result<std::string>>(std::string endpoint)> check_endpoint;
   /// The driver types on offer; empty: storage::driver_types().
   std::span<const storage::driver_type> types;
 };
@@ -103,6 +106,8 @@ class services {
 
   explicit services(services_context context);
 
+  /// Before load(): the key of the LOCAL store's URLs, where it was not known at construction.
+  void set_local_signing_key(secret key) { context_.local_signing_key = std::move(key); }
   /// Reads all services. Once, before anything else. Errors: the database's, data_corrupt (the master key is another).
   io::task<result<void>> load();
 
@@ -125,24 +130,30 @@ class services {
   /// The service that answers for the key of a device's request; without a key the one named "default".
   /// Errors: not_found, with a text for the device.
   result<std::shared_ptr<live_service>> find(const std::optional<std::string>& key) const;
-  /// By id, also for ledger rows whose service was renamed since. Null when it exists no more.
-  std::shared_ptr<live_service> find_by_id(std::string_view id) const;
+  /// The service as it was at that revision: changed and removed ones are kept for a while, so that what was granted
+  /// before can still be checked. Null when it is known no more.
+  std::shared_ptr<live_service> find_revision(std::string_view id, std::int64_t revision) const;
+  /// Before a grant: makes the container unless it is known to exist, tries at most every 30 s and waits at most 2 s. A
+  /// failure is not the device's: it will see what the storage says.
+  io::task<void> prepare_once(std::shared_ptr<live_service> s);
   /// The PEM of an existing service's certificate. Errors: not_found.
   result<std::string> certificate(std::string_view certificate_id) const;
 
  private:
   struct checked;
   std::span<const storage::driver_type> types() const;
-  result<const storage::driver_type*> type_named(std::string_view name) const;
   result<checked> check(const service_input& in) const;
-  result<storage::made_driver> make(const storage::driver_type& type, const storage::option_values& options,
-                                    const std::string& ca_pem) const;
-  io::task<result<saved_service>> save(checked c, std::shared_ptr<live_service> previous);
+  result<storage::option_values> check_options(const storage::driver_type& type, const service_input& in) const;
+  result<std::unique_ptr<storage::driver>> make(const storage::driver_type& type, const storage::option_values& options,
+                                                checked& out) const;
+  io::task<result<saved_service>> save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous);
   result<std::shared_ptr<live_service>> revive(const sql::service_row& row) const;
+  void retire(std::shared_ptr<live_service> s);
 
+  static constexpr std::size_t max_retired = 64;
   services_context context_;
   std::map<std::string, std::shared_ptr<live_service>, std::less<>> by_name_;
-  std::map<std::string, std::shared_ptr<live_service>, std::less<>> by_id_;
+  std::vector<std::shared_ptr<live_service>> retired_;  // oldest first
 };
 
 }  // namespace evp::backend

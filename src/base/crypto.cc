@@ -115,6 +115,27 @@ std::string sha256_stream::finish() {
   return out;
 }
 
+struct md5_stream::state {
+  md_ctx ctx{EVP_MD_CTX_new()};
+  void start() {
+    if (!EVP_DigestInit_ex2(ctx.get(), md5_md(), nullptr)) die("MD5");
+  }
+};
+
+md5_stream::md5_stream() : state_(std::make_unique<state>()) { state_->start(); }
+md5_stream::~md5_stream() = default;
+md5_stream::md5_stream(md5_stream&&) noexcept = default;
+md5_stream& md5_stream::operator=(md5_stream&&) noexcept = default;
+void md5_stream::update(std::string_view text) {
+  if (!EVP_DigestUpdate(state_->ctx.get(), text.data(), text.size())) die("MD5");
+}
+std::string md5_stream::finish() {
+  std::string out(16, '\0');
+  if (!EVP_DigestFinal_ex(state_->ctx.get(), bytes(out), nullptr)) die("MD5");
+  state_->start();
+  return out;
+}
+
 std::string aes256gcm_seal(const secret& key, std::string_view plain, std::string_view context) {
   if (key.size() != key_size) die("AES-256 key of the wrong size");
   auto out = random_bytes(nonce_size);

@@ -38,6 +38,22 @@ class sha256_stream {
   std::unique_ptr<state> state_;
 };
 
+/// MD5 of a stream of pieces; only for Content-MD5.
+class md5_stream {
+ public:
+  md5_stream();
+  ~md5_stream();
+  md5_stream(md5_stream&&) noexcept;
+  md5_stream& operator=(md5_stream&&) noexcept;
+  void update(std::string_view bytes);
+  /// The digest, 16 raw bytes. The stream starts anew afterwards.
+  std::string finish();
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
 /// AES-256-GCM: 12 random nonce bytes, ciphertext, 16 tag bytes. `context` is authenticated, not stored: opening
 /// needs the same one, so that a sealed value cannot be moved to another place. key must be 32 bytes.
 std::string aes256gcm_seal(const secret& key, std::string_view plain, std::string_view context);

@@ -44,6 +44,14 @@ TEST(sealing, opens_only_with_the_same_key_and_context) {
   EXPECT_FALSE(aes256gcm_open(key, "short", "row 1"));
 }
 
+TEST(md5_stream_test, pieces_hash_like_the_whole_and_the_stream_starts_anew) {
+  md5_stream s;
+  s.update("ab");
+  s.update("c");
+  EXPECT_EQ(s.finish(), md5("abc"));
+  EXPECT_EQ(s.finish(), md5(""));
+}
+
 TEST(random_ids, have_the_length_asked_for_and_differ) {
   EXPECT_EQ(random_id(10).size(), 10u);
   EXPECT_NE(random_id(), random_id());

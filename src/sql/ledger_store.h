@@ -14,6 +14,7 @@ struct upload_row {
   std::string grant_id;  ///< sorts by time of issue
   std::string device, instance, request_id;
   std::string service_id, service_name;
+  std::int64_t service_revision = 0;
   std::string object;
   std::string operation;    ///< "put" or "get"
   std::string state;        ///< "issued", "uploaded", "verified", "failed", "expired"
@@ -43,7 +44,8 @@ struct upload_change {
   std::string sha256;
   std::int64_t updated_at = 0;
 };
-/// Changes the row unless it is in a final state already. True when it changed.
+/// Changes the row unless it is "verified" or "failed" already ("expired" gives way to a late report). True when it
+/// changed.
 result<bool> change_upload(connection& c, const upload_change& u);
 /// Rows in state "issued" or "uploaded" that expired before the time, oldest first.
 result<std::vector<upload_row>> list_overdue_uploads(connection& c, std::int64_t before_ms, std::int64_t limit);

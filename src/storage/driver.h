@@ -22,10 +22,10 @@ enum class operation { put, get };
 /// What is to be signed. The object's name has passed check_object_name.
 struct sign_spec {
   operation op = operation::put;
-  std::string object;                       ///< full name within the container, UTF-8, not encoded
-  milliseconds lifetime{120'000};           ///< from now; a driver refuses what its vendor would
-  bool portless_host = false;               ///< the device sends Host without a port (public agent)
-  http::headers fields;                     ///< the service's extra headers, which the device will send
+  std::string object;              ///< full name within the container, UTF-8, not encoded
+  milliseconds lifetime{120'000};  ///< from now; a driver refuses what its vendor would
+  bool portless_host = false;      ///< the device sends Host without a port (public agent)
+  http::headers fields;            ///< the service's extra headers, which the device will send
 };
 
 /// A ready-made request that a device executes as it stands: URL and headers untouched.
@@ -48,6 +48,7 @@ struct capabilities {
   bool sign_get = true;
   milliseconds max_lifetime{7 * 24 * 3600 * 1000LL};
   std::uint64_t max_put_bytes = 5ULL << 30;
+  bool signs_fields = false;  ///< the storage refuses a request whose extra headers differ from the signed ones
 };
 
 /// One configured storage. Confined to its executor; holds no connection of its own. A driver does not retry, sleep,

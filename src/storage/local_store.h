@@ -97,6 +97,8 @@ class local_store {
   result<opened_object> open(std::string_view object) const;
   /// Errors: not_found, unavailable.
   result<object_info> stat(std::string_view object) const;
+  /// The whole object. Errors: as stat, too_large (more than max_bytes).
+  result<std::string> read(std::string_view object, std::uint64_t max_bytes) const;
   /// A missing object counts as removed. Errors: unavailable.
   result<void> remove(std::string_view object);
 

@@ -101,8 +101,8 @@ class Backend:
         return answer.json() if answer.content else None
 
     def make_device(self, name):
-        """Registers the device and returns its token."""
-        return self.ok("POST", "/v1/devices", {"id": name})["token"]
+        """Registers the device and returns its MQTT token."""
+        return self.ok("POST", "/v1/devices", {"id": name})["credentials"]["password"]
 
 
 class Runtime:

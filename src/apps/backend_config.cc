@@ -1,0 +1,174 @@
+// What evp-backend is told at its start: one table of settings serves command line, configuration file and help.
+#include "apps/backend_config.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <variant>
+
+namespace evp::apps {
+namespace {
+
+using config = backend_config;
+using target =
+    std::variant<std::string config::*, io::fs::path config::*, bool config::*, std::vector<std::string> config::*>;
+
+struct setting {
+  const char* flag;
+  const char* key;  // in the configuration file
+  target where;
+  const char* help;
+};
+
+const setting settings[] = {
+    {"--data", "data", &config::data, "Folder of database, keys, modules and the LOCAL store [/var/lib/evp-backend]"},
+    {"--listen", "listen", &config::listen, "REST API, address:port, port 0 for any [127.0.0.1:8080]"},
+    {"--mqtt-listen", "mqttListen", &config::mqtt_listen, "Devices' MQTT listener, address:port [127.0.0.1:1883]"},
+    {"--public-url", "publicUrl", &config::public_url, "Base URL at which devices reach this server [from --listen]"},
+    {"--tls-cert", "tlsCert", &config::tls_cert, "Certificate chain of the REST API, PEM"},
+    {"--tls-key", "tlsKey", &config::tls_key, "Its private key, PEM"},
+    {"--mqtt-tls-cert", "mqttTlsCert", &config::mqtt_tls_cert, "Certificate chain of the MQTT listener, PEM"},
+    {"--mqtt-tls-key", "mqttTlsKey", &config::mqtt_tls_key, "Its private key, PEM"},
+    {"--mqtt-tls-ca", "mqttTlsCa", &config::mqtt_tls_ca,
+     "Issuer of device certificates, PEM: devices must then show one whose common name is their id"},
+    {"--allow-plaintext", "allowPlaintext", &config::allow_plaintext, "Permit listeners without TLS beyond loopback"},
+    {"--allowed-endpoint-networks", "allowedEndpointNetworks", &config::allowed_endpoint_networks,
+     "Networks (CIDR, comma-separated) that storage endpoints may lie in although they are not public"},
+    {"--database", "database", &config::database, "sqlite:///absolute/path.db [below --data]"},
+    {"--broker-plugin", "brokerPlugin", &config::broker_plugin, "evp_broker_plugin.so [../lib beside this program]"},
+    {"--log-level", "logLevel", &config::log_level, "trace, debug, info, warning or error [info]"},
+};
+
+tl::unexpected<error> wrong(std::string_view key, std::string_view wanted) {
+  return fail(errc::invalid_argument, std::string(key), fmt::format("{} must be {}", key, wanted));
+}
+
+result<void> set(config& c, const setting& s, const toml::node& node) {
+  if (const auto* text = std::get_if<std::string config::*>(&s.where)) {
+    const auto v = node.value_exact<std::string>();
+    if (!v) return wrong(s.key, "a string");
+    c.*(*text) = *v;
+  } else if (const auto* path = std::get_if<io::fs::path config::*>(&s.where)) {
+    const auto v = node.value_exact<std::string>();
+    if (!v) return wrong(s.key, "a string");
+    c.*(*path) = *v;
+  } else if (const auto* flag = std::get_if<bool config::*>(&s.where)) {
+    const auto v = node.value_exact<bool>();
+    if (!v) return wrong(s.key, "true or false");
+    c.*(*flag) = *v;
+  } else {
+    auto& list = c.*std::get<std::vector<std::string> config::*>(s.where);
+    list.clear();
+    const auto* array = node.as_array();
+    if (!array) return wrong(s.key, "an array of strings");
+    for (const auto& item : *array) {
+      const auto v = item.value_exact<std::string>();
+      if (!v) return wrong(s.key, "an array of strings");
+      list.push_back(*v);
+    }
+  }
+  return {};
+}
+
+result<void> read_file_into(config& c, const io::fs::path& file) {
+  TRY(const auto text, io::read_file(file, 1 << 20));
+  toml::table table;
+  try {
+    table = toml::parse(text, file.string());
+  } catch (const toml::parse_error& e) {
+    return fail(errc::invalid_argument,
+                fmt::format("{}, line {}: {}", file.string(), e.source().begin.line, std::string(e.description())));
+  }
+  for (const auto& [key, node] : table) {
+    const auto known = std::find_if(std::begin(settings), std::end(settings),
+                                    [&key = key](const setting& s) { return key.str() == s.key; });
+    if (known == std::end(settings))
+      return fail(errc::invalid_argument, std::string(key.str()),
+                  fmt::format("{}: unknown key {}; --help names the settings", file.string(), key.str()));
+    auto done = set(c, *known, node);
+    if (!done) return fail(std::move(std::move(done).error()).during(file.string()));
+  }
+  return {};
+}
+
+result<void> check(const config& c) {
+  const auto pair = [](const io::fs::path& a, const io::fs::path& b, std::string_view flags) -> result<void> {
+    if (a.empty() == b.empty()) return {};
+    return fail(errc::invalid_argument, fmt::format("give both of {} or none", flags));
+  };
+  CHECK(pair(c.tls_cert, c.tls_key, "--tls-cert and --tls-key"));
+  CHECK(pair(c.mqtt_tls_cert, c.mqtt_tls_key, "--mqtt-tls-cert and --mqtt-tls-key"));
+  if (!c.mqtt_tls_ca.empty() && c.mqtt_tls_cert.empty())
+    return fail(errc::invalid_argument, "--mqtt-tls-ca needs --mqtt-tls-cert and --mqtt-tls-key");
+  for (const std::string_view level : {"trace", "debug", "info", "warning", "error"})
+    if (level == c.log_level) return {};
+  return fail(errc::invalid_argument, "--log-level must be trace, debug, info, warning or error");
+}
+
+}  // namespace
+
+result<listen_address> parse_listen_address(std::string_view text) {
+  const auto bad = [&] {
+    return fail(errc::invalid_argument,
+                fmt::format("\"{}\" is no address:port: use 127.0.0.1:8080 or [::1]:8080", text));
+  };
+  const auto colon = text.rfind(':');
+  if (colon == text.npos || colon == 0) return bad();
+  auto host = text.substr(0, colon);
+  const auto digits = text.substr(colon + 1);
+  if (host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  else if (host.find(':') != host.npos)
+    return bad();
+  listen_address out{.host = std::string(host)};
+  const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
+  if (host.empty() || digits.empty() || ec != std::errc{} || end != digits.data() + digits.size()) return bad();
+  return out;
+}
+
+std::string make_base_url(bool tls, const std::string& host, std::uint16_t port) {
+  const bool v6 = host.find(':') != host.npos;
+  return fmt::format("{}://{}{}{}:{}", tls ? "https" : "http", v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+result<std::optional<backend_config>> read_backend_config(int argc, const char* const* argv, std::ostream& out) {
+  CLI::App app("evp-backend: gives a fleet of IoT devices any storage, by one API call.", "evp-backend");
+  app.set_version_flag("--version", "evp-backend 0.1.0");
+  std::string file;
+  app.add_option("--config", file, "Configuration file (TOML); flags go before it");
+  config given;
+  for (const auto& s : settings) {
+    if (const auto* text = std::get_if<std::string config::*>(&s.where)) app.add_option(s.flag, given.*(*text), s.help);
+    if (const auto* path = std::get_if<io::fs::path config::*>(&s.where))
+      app.add_option(s.flag, given.*(*path), s.help);
+    if (const auto* flag = std::get_if<bool config::*>(&s.where)) app.add_flag(s.flag, given.*(*flag), s.help);
+    if (const auto* list = std::get_if<std::vector<std::string> config::*>(&s.where))
+      app.add_option(s.flag, given.*(*list), s.help)->delimiter(',');
+  }
+  std::string keys = "Configuration file keys:";
+  for (const auto& s : settings) keys += fmt::format(" {}", s.key);
+  app.footer(keys +
+             ".\nThe first start writes the admin token of the REST API to <data>/admin.token (mode 0600);\n"
+             "<data>/ready.json says where the program listens, once it does.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    std::ostringstream ignored;
+    app.exit(e, out, ignored);
+    return std::optional<config>();
+  } catch (const CLI::ParseError& e) {
+    return fail(errc::invalid_argument, std::string(e.what()) + " (--help shows the flags)");
+  }
+
+  config c;
+  if (!file.empty()) CHECK(read_file_into(c, file));
+  for (const auto& s : settings)
+    if (app.count(s.flag) > 0) std::visit([&](auto where) { c.*where = given.*where; }, s.where);
+  CHECK(check(c));
+  return std::optional(std::move(c));
+}
+
+}  // namespace evp::apps

@@ -1,0 +1,43 @@
+// What evp-backend is told at its start: command line before configuration file before default.
+#pragma once
+
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "io/files.h"
+
+namespace evp::apps {
+
+struct listen_address {
+  std::string host;        ///< numeric; IPv6 without brackets
+  std::uint16_t port = 0;  ///< 0: the system chooses
+};
+/// "127.0.0.1:8080", "[::1]:0". Errors: invalid_argument.
+result<listen_address> parse_listen_address(std::string_view text);
+/// "http://host:port", with brackets around an IPv6 address.
+std::string make_base_url(bool tls, const std::string& host, std::uint16_t port);
+
+struct backend_config {
+  io::fs::path data = "/var/lib/evp-backend";
+  std::string listen = "127.0.0.1:8080";
+  std::string mqtt_listen = "127.0.0.1:1883";
+  std::string public_url;  ///< empty: made of the REST listener's address
+  io::fs::path tls_cert, tls_key;
+  io::fs::path mqtt_tls_cert, mqtt_tls_key, mqtt_tls_ca;
+  bool allow_plaintext = false;
+  std::vector<std::string> allowed_endpoint_networks;
+  std::string database;        ///< empty: sqlite below data
+  io::fs::path broker_plugin;  ///< empty: ../lib/evp_broker_plugin.so beside the program
+  std::string log_level = "info";
+
+  bool tls() const { return !tls_cert.empty(); }
+};
+
+/// Nothing: --help or --version was asked for and has been written to `out`. Errors: invalid_argument, naming the flag
+/// or the file's key; those of reading the file.
+result<std::optional<backend_config>> read_backend_config(int argc, const char* const* argv, std::ostream& out);
+
+}  // namespace evp::apps

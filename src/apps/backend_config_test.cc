@@ -1,0 +1,94 @@
+// Settings of evp-backend: precedence, and errors that name what is wrong.
+#include "apps/backend_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace evp::apps {
+namespace {
+
+result<std::optional<backend_config>> read(std::vector<const char*> arguments, std::string* printed = nullptr) {
+  arguments.insert(arguments.begin(), "evp-backend");
+  std::ostringstream out;
+  auto r = read_backend_config(int(arguments.size()), arguments.data(), out);
+  if (printed) *printed = out.str();
+  return r;
+}
+
+class backend_config_test : public testing::Test {
+ protected:
+  const char* file(std::string_view text) {
+    EXPECT_TRUE(io::write_file_durably(path_, text));
+    return path_.c_str();
+  }
+  void TearDown() override { io::fs::remove(path_); }
+  std::string path_ = testing::TempDir() + "backend_config_" + std::to_string(::getpid()) + ".toml";
+};
+
+TEST_F(backend_config_test, without_flags_it_listens_on_loopback) {
+  auto c = read({});
+  ASSERT_TRUE(c && *c);
+  EXPECT_EQ((*c)->listen, "127.0.0.1:8080");
+  EXPECT_FALSE((*c)->allow_plaintext);
+}
+
+TEST_F(backend_config_test, a_flag_goes_before_the_file_and_the_file_before_the_default) {
+  auto c = read({"--config",
+                 file("listen = '127.0.0.1:1'\nmqttListen = '127.0.0.1:2'\nallowPlaintext = true\n"
+                      "allowedEndpointNetworks = ['127.0.0.0/8', '10.0.0.0/8']\n"),
+                 "--listen", "127.0.0.1:9"});
+  ASSERT_TRUE(c) << c.error().message();
+  EXPECT_EQ((*c)->listen, "127.0.0.1:9");
+  EXPECT_EQ((*c)->mqtt_listen, "127.0.0.1:2");
+  EXPECT_TRUE((*c)->allow_plaintext);
+  EXPECT_THAT((*c)->allowed_endpoint_networks, testing::ElementsAre("127.0.0.0/8", "10.0.0.0/8"));
+  EXPECT_EQ((*c)->data, "/var/lib/evp-backend");
+}
+
+TEST_F(backend_config_test, networks_on_the_command_line_are_divided_by_commas) {
+  auto c = read({"--allowed-endpoint-networks", "127.0.0.0/8,::1/128"});
+  ASSERT_TRUE(c) << c.error().message();
+  EXPECT_THAT((*c)->allowed_endpoint_networks, testing::ElementsAre("127.0.0.0/8", "::1/128"));
+}
+
+TEST_F(backend_config_test, what_is_wrong_in_the_file_is_named) {
+  EXPECT_EQ(read({"--config", file("lisen = 'x'")}).error().field(), "lisen");
+  EXPECT_EQ(read({"--config", file("listen = 7")}).error().field(), "listen");
+  EXPECT_EQ(read({"--config", file("allowedEndpointNetworks = 'x'")}).error().field(), "allowedEndpointNetworks");
+  EXPECT_THAT(read({"--config", file("\nlisten = ")}).error().message(), testing::HasSubstr("line 2"));
+  EXPECT_EQ(read({"--config", "/nowhere/x.toml"}).error().code(), errc::not_found);
+}
+
+TEST_F(backend_config_test, flags_that_belong_together_are_asked_for) {
+  EXPECT_THAT(read({"--tls-cert", "c.pem"}).error().message(), testing::HasSubstr("--tls-key"));
+  EXPECT_THAT(read({"--mqtt-tls-ca", "c.pem"}).error().message(), testing::HasSubstr("--mqtt-tls-cert"));
+  EXPECT_THAT(read({"--log-level", "loud"}).error().message(), testing::HasSubstr("--log-level"));
+  EXPECT_THAT(read({"--frobnicate"}).error().message(), testing::HasSubstr("--frobnicate"));
+}
+
+TEST_F(backend_config_test, help_is_printed_and_nothing_starts) {
+  std::string text;
+  auto c = read({"--help"}, &text);
+  ASSERT_TRUE(c);
+  EXPECT_FALSE(*c);
+  EXPECT_THAT(text,
+              testing::AllOf(testing::HasSubstr("--allowed-endpoint-networks"), testing::HasSubstr("admin.token")));
+}
+
+TEST(listen_addresses, are_read_with_port_and_brackets) {
+  auto v4 = parse_listen_address("127.0.0.1:0");
+  ASSERT_TRUE(v4);
+  EXPECT_EQ(v4->host, "127.0.0.1");
+  EXPECT_EQ(v4->port, 0);
+  auto v6 = parse_listen_address("[::1]:65535");
+  ASSERT_TRUE(v6);
+  EXPECT_EQ(v6->host, "::1");
+  EXPECT_EQ(make_base_url(true, v6->host, v6->port), "https://[::1]:65535");
+  for (const auto bad : {"", "8080", ":8080", "::1:80", "h:", "h:65536", "h:-1", "h:1x", "[]:1"})
+    EXPECT_FALSE(parse_listen_address(bad)) << bad;
+}
+
+}  // namespace
+}  // namespace evp::apps

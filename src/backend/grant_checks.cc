@@ -1,0 +1,174 @@
+// The other half of grants: what devices report, and what becomes of grants that nobody reports on.
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "backend/grants.h"
+#include "base/encoding.h"
+
+namespace evp::backend {
+namespace {
+
+constexpr milliseconds stat_limit{3'000};         // of the 4 s in which a device is answered
+constexpr milliseconds ask_again{3'000};          // for a storage that cannot be asked now
+constexpr milliseconds give_up_after{3'600'000};  // an overdue grant whose storage stays out of reach
+constexpr std::size_t max_reason_bytes = 256;
+
+std::string reason_of(const wire::transfer_report& r) {
+  std::string text =
+      is_utf8(r.message) && !has_control_characters(r.message) ? r.message.substr(0, max_reason_bytes) : "";
+  while (!is_utf8(text)) text.pop_back();  // cut within a character
+  if (r.http_status != 0) text += (text.empty() ? "" : " ") + ("(HTTP status " + std::to_string(r.http_status) + ")");
+  return text.empty() ? "the device gave no reason" : text;
+}
+
+}  // namespace
+
+io::task<wire::transfer_report_response> grants::report(std::string device, wire::transfer_report r) {
+  wire::transfer_report_response out;
+  out.reqid = r.reqid;
+  if (auto ok = devices_.check_active(device); !ok) {
+    out.failure = ok.error();
+    co_return out;
+  }
+  auto settled = settle_report(std::move(device), std::move(r));
+  const auto done = co_await io::with_deadline(std::move(settled), limits_.answer_within, "the check of the upload");
+  if (done) {
+    out.verified = *done;
+  } else {
+    auto e = done.error();
+    if (is_temporary(e.code()) && !e.retry_after()) e = std::move(std::move(e).after(ask_again));
+    out.failure = std::move(e);
+  }
+  co_return out;
+}
+
+io::task<result<bool>> grants::settle_report(std::string device, wire::transfer_report r) {
+  CO_TRY(auto u, co_await ledger_.get(r.grant_id));
+  if (u.device != device) co_return fail(errc::not_found, "there is no upload of that grant id");
+  if (u.state == upload_state::verified) co_return true;
+  if (u.state == upload_state::failed) {
+    if (!r.done) co_return false;
+    co_return fail(errc::data_corrupt, u.reason);
+  }
+  upload_outcome o;
+  o.grant_id = u.grant_id;
+  o.sha256 = from_hex(r.sha256) && r.sha256.size() == 64 ? r.sha256 : std::string();
+  o.size_bytes = r.bytes;
+  if (!r.done) {
+    o.state = upload_state::failed;
+    o.reason = reason_of(r);
+    CO_CHECK(co_await ledger_.settle(std::move(o)));
+    co_return false;
+  }
+  if (u.is_get) {  // the bytes are on the device: there is nothing to look at
+    o.state = upload_state::verified;
+    CO_CHECK(co_await ledger_.settle(std::move(o)));
+    ++counters_.verified;
+    co_return true;
+  }
+  o.state = upload_state::uploaded;
+  CO_CHECK(co_await ledger_.settle(std::move(o)));
+  co_return co_await verify(std::move(u), std::move(r));
+}
+
+io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
+  upload_outcome o;
+  o.grant_id = u.grant_id;
+  o.state = upload_state::failed;
+  const auto service = services_.find_revision(u.service_id, u.service_revision);
+  if (!service) {
+    o.reason = "the storage access service was changed or removed before the upload could be checked";
+    CO_CHECK(co_await ledger_.settle(o));
+    co_return fail(errc::failed_precondition, o.reason);
+  }
+  const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
+  if (!seen && seen.error().code() != errc::not_found) {
+    ++counters_.unverifiable;
+    const std::string text = "the storage cannot be asked whether the object arrived: " + seen.error().message();
+    co_return fail(std::move(error(errc::unavailable, text).after(ask_again)));
+  }
+  if (seen && seen->size == r.bytes) {
+    o.state = upload_state::verified;
+    o.size_bytes = seen->size;
+    CO_CHECK(co_await ledger_.settle(std::move(o)));
+    ++counters_.verified;
+    co_return true;
+  }
+  ++counters_.mismatched;
+  o.reason = seen ? "the object has " + std::to_string(seen->size) + " bytes, not the " + std::to_string(r.bytes) +
+                        " that the device sent"
+                  : std::string("the object is not in the storage");
+  if (seen) o.size_bytes = seen->size;
+  CO_CHECK(co_await ledger_.settle(o));
+  co_return fail(errc::data_corrupt, o.reason);
+}
+
+io::task<result<void>> grants::sweep_one(upload u) {
+  upload_outcome o;
+  o.grant_id = u.grant_id;
+  o.state = upload_state::expired;
+  const auto service = services_.find_revision(u.service_id, u.service_revision);
+  if (u.is_get) {
+    o.reason = "no report came before the grant expired";
+  } else if (!service) {
+    o.reason = "the storage access service was changed or removed before the upload could be checked";
+  } else {
+    const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
+    const auto wanted = u.size_declared ? u.size_declared : u.size_bytes;
+    if (seen && wanted && seen->size != *wanted) {
+      o.state = upload_state::failed;
+      o.reason = "the object has " + std::to_string(seen->size) + " bytes, not " + std::to_string(*wanted);
+    } else if (seen) {
+      o.state = upload_state::verified;
+    } else if (seen.error().code() == errc::not_found) {
+      o.reason = "nothing was stored before the grant expired";
+    } else if (clock_.now() - u.expires_at < give_up_after) {
+      co_return fail(seen.error());
+    } else {
+      o.reason = "the storage could not be asked: " + seen.error().message();
+    }
+    if (seen) o.size_bytes = seen->size;
+  }
+  const auto moved = co_await ledger_.settle(std::move(o));
+  if (!moved) co_return fail(moved.error());
+  co_return result<void>();
+}
+
+io::task<void> grants::sweep_worker(std::shared_ptr<std::vector<upload>> rows, std::shared_ptr<std::size_t> next,
+                                    std::shared_ptr<std::size_t> settled) {
+  while (*next < rows->size()) {
+    auto one = std::move((*rows)[(*next)++]);
+    const auto done = co_await sweep_one(std::move(one));
+    *settled += done.has_value();
+  }
+}
+
+io::task<result<std::size_t>> grants::sweep_once() {
+  CO_TRY(auto found, co_await ledger_.overdue(clock_.now() - limits_.sweep_after, limits_.sweep_batch));
+  auto rows = std::make_shared<std::vector<upload>>(std::move(found));
+  auto next = std::make_shared<std::size_t>(0);
+  auto settled = std::make_shared<std::size_t>(0);
+  auto left = std::make_shared<std::size_t>(std::min(limits_.sweep_parallel, rows->size()));
+  if (*left == 0) co_return 0;
+  auto over = std::make_shared<io::asio::steady_timer>(ex_, steady_time::max());
+  auto one = [](grants& self, auto r, auto n, auto s, auto l, auto o) -> io::task<void> {
+    co_await self.sweep_worker(r, n, s);
+    if (--*l == 0) o->cancel();
+  };
+  for (std::size_t i = *left; i > 0; --i) running_.spawn(one(*this, rows, next, settled, left, over));
+  boost::system::error_code ec;
+  auto token = io::asio::redirect_error(io::asio::use_awaitable, ec);
+  if (*left > 0) co_await over->async_wait(token);
+  co_return *settled;
+}
+
+io::task<void> grants::sweep_forever() {
+  for (;;) {
+    const bool slept = co_await io::sleep_for(limits_.sweep_every);
+    if (!slept) co_return;
+    const auto done = co_await sweep_once();
+    if (!done && done.error().code() == errc::cancelled) co_return;
+  }
+}
+
+}  // namespace evp::backend

@@ -1,0 +1,228 @@
+#include "backend/grants.h"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <unordered_map>
+
+namespace evp::backend {
+namespace {
+
+// The public agent's request head has 2,176 bytes, of which it uses about 110 by itself.
+constexpr std::size_t max_portless_bytes = 2000;
+constexpr std::size_t max_instance_bytes = 64;
+
+std::size_t request_bytes(const storage::signed_request& r) {
+  std::size_t n = r.url.size();
+  for (const auto& h : r.fields) n += h.name.size() + h.value.size() + 4;
+  return n;
+}
+
+}  // namespace
+
+/// One request under way or answered, shared by all who wait for it.
+struct grants::pending {
+  pending(const io::executor& ex, milliseconds limit) : over(ex, limit) {}
+  std::optional<wire::storage_token_response> answer;
+  io::asio::steady_timer over;  // ends when the answer is there, or when the time is up
+  steady_time began;
+};
+
+struct grants::memory {
+  struct bucket {
+    double tokens = 0;
+    steady_time at;
+  };
+  std::unordered_map<std::string, std::shared_ptr<pending>> recent;
+  std::deque<std::pair<steady_time, std::string>> order;  // of recent, oldest first
+  std::unordered_map<std::string, bucket> rates;
+};
+
+grants::grants(io::executor ex, services& s, devices& d, ledger& l, const io::clock& clock, grant_limits limits)
+    : ex_(ex),
+      services_(s),
+      devices_(d),
+      ledger_(l),
+      clock_(clock),
+      limits_(limits),
+      memory_(std::make_unique<memory>()),
+      running_(ex) {}
+grants::~grants() = default;
+
+io::task<void> grants::stop() { return running_.stop(); }
+
+result<void> grants::take_token(const std::string& device) {
+  auto& rates = memory_->rates;
+  const auto now = clock_.steady();
+  const double rate = limits_.per_device_per_second, burst = limits_.per_device_burst;
+  const auto filled = [&](const memory::bucket& b) {
+    return std::min(burst, b.tokens + rate * std::chrono::duration<double>(now - b.at).count());
+  };
+  if (rates.size() >= limits_.max_rate_entries && !rates.contains(device)) {
+    std::erase_if(rates, [&](const auto& r) { return filled(r.second) >= burst; });  // the same as not remembered
+    if (rates.size() >= limits_.max_rate_entries)
+      return fail(error(errc::rate_limited, "too many devices ask at once").after(milliseconds(2000)));
+  }
+  auto& b = rates.try_emplace(device, memory::bucket{burst, now}).first->second;
+  b.tokens = filled(b);
+  b.at = now;
+  if (b.tokens < 1) {
+    const milliseconds wait(std::int64_t(1000 * (1 - b.tokens) / rate) + 1);
+    return fail(error(errc::rate_limited, "this device asks for more grants than its rate allows").after(wait));
+  }
+  b.tokens -= 1;
+  return {};
+}
+
+io::task<wire::storage_token_response> grants::issue(std::string device, wire::storage_token_request r, wire::dialect) {
+  const auto began = clock_.steady();
+  wire::storage_token_response out;
+  out.reqid = r.reqid;
+  const auto refuse = [&](const error& e) {
+    ++counters_.refused;
+    out.failure = e;
+    return out;
+  };
+  if (auto ok = devices_.check_active(device); !ok) co_return refuse(ok.error());
+
+  auto& m = *memory_;
+  while (!m.order.empty() &&
+         (began - m.order.front().first > limits_.idempotent_for || m.order.size() > limits_.max_remembered)) {
+    const auto old = m.recent.find(m.order.front().second);
+    if (old != m.recent.end() && old->second->began == m.order.front().first) m.recent.erase(old);
+    m.order.pop_front();
+  }
+
+  const std::string key = r.accept.empty() ? std::string() : device + "\n" + r.reqid;
+  const auto known = key.empty() ? m.recent.end() : m.recent.find(key);
+  std::shared_ptr<pending> p;
+  if (known != m.recent.end()) {
+    p = known->second;
+    ++counters_.repeated;
+  } else {
+    if (auto ok = take_token(device); !ok) {
+      ++counters_.rate_limited;
+      co_return refuse(ok.error());
+    }
+    p = std::make_shared<pending>(ex_, limits_.answer_within);
+    p->began = began;
+    if (!key.empty()) {
+      m.recent[key] = p;
+      m.order.emplace_back(began, key);
+    }
+    running_.spawn(work(key, p, device, std::move(r)));
+  }
+
+  if (!p->answer) {
+    boost::system::error_code ec;
+    auto token = io::asio::redirect_error(io::asio::use_awaitable, ec);
+    co_await p->over.async_wait(token);
+  }
+  if (on_answered) on_answered(std::chrono::duration<double>(clock_.steady() - began).count());
+  if (!p->answer) {
+    ++counters_.failed;
+    out.failure =
+        error(errc::deadline_exceeded, "the storage or the database is too slow: try again").after(milliseconds(2000));
+    co_return out;
+  }
+  co_return *p->answer;
+}
+
+io::task<void> grants::work(std::string key, std::shared_ptr<pending> p, std::string device,
+                            wire::storage_token_request r) {
+  wire::storage_token_response out;
+  out.reqid = r.reqid;
+  auto made = co_await make(std::move(device), std::move(r));
+  if (made) {
+    ++counters_.issued;
+    out = std::move(*made);
+  } else {
+    ++counters_.failed;
+    out.failure = made.error();
+    const auto remembered = memory_->recent.find(key);  // a failure may be another thing the next time
+    if (remembered != memory_->recent.end() && remembered->second == p) memory_->recent.erase(remembered);
+  }
+  p->answer = std::move(out);
+  p->over.cancel();
+}
+
+io::task<result<wire::storage_token_response>> grants::make(std::string device, wire::storage_token_request r) {
+  CO_TRY(const auto service, services_.find(r.key));
+  if (r.instance.empty() || r.instance.size() > max_instance_bytes)
+    co_return fail(errc::invalid_argument, "moduleInstanceId", "the module instance must have 1 to 64 characters");
+  name_parts parts{device, r.instance, r.filename, clock_.now()};
+  CO_TRY(const auto object, service->names.expand(parts));
+  co_await services_.prepare_once(service);
+  CO_TRY(auto out, sign(*service, object, r));
+
+  upload row;
+  row.grant_id = ledger_.new_id();
+  row.device = device;
+  row.instance = r.instance;
+  row.request_id = r.reqid;
+  row.service_id = service->view.id;
+  row.service_name = service->view.name;
+  row.service_revision = service->view.revision;
+  row.object = object;
+  row.is_get = r.operation == wire::blob_operation::get;
+  row.can_report = r.accepts("report/1");
+  row.size_declared = r.size;
+  row.issued_at = row.updated_at = clock_.now();
+  row.expires_at = *out.expires_at;
+  if (!r.accept.empty()) out.grant_id = row.grant_id;
+  CO_CHECK(co_await ledger_.issue(std::move(row)));
+  CO_CHECK(devices_.check_active(device));  // blocked while the row was being written
+  co_return out;
+}
+
+result<wire::storage_token_response> grants::sign(const live_service& s, const std::string& object,
+                                                  const wire::storage_token_request& r) const {
+  const bool is_get = r.operation == wire::blob_operation::get;
+  const bool is_older_agent = r.accept.empty();
+  const auto caps = s.driver->caps();
+  if (is_get && !caps.sign_get) return fail(errc::unsupported, "this storage offers no downloads");
+  if (!is_get && r.size && *r.size > caps.max_put_bytes)
+    return fail(errc::too_large, "size",
+                "the storage takes at most " + std::to_string(caps.max_put_bytes) + " bytes in one upload");
+
+  storage::sign_spec spec;
+  spec.op = is_get ? storage::operation::get : storage::operation::put;
+  spec.object = object;
+  spec.lifetime = s.view.expiration;
+  spec.portless_host = is_older_agent;
+  if (!is_get) spec.fields = s.view.headers;
+  TRY(auto made, s.driver->sign(spec));
+  if (is_older_agent && request_bytes(made) > max_portless_bytes)
+    return fail(errc::too_large, "filename", "the signed URL is longer than this agent can send: use a shorter name");
+
+  wire::storage_token_response out;
+  out.reqid = r.reqid;
+  out.operation = r.operation;
+  out.url = std::move(made.url);
+  for (auto& h : made.fields) out.headers.push_back({std::move(h.name), std::move(h.value)});
+  out.expires_at = made.expires_at;
+  if (is_older_agent) return out;
+  out.expires_in = std::max(milliseconds(0), made.expires_at - clock_.now());
+  out.expect = std::move(made.expect);
+  if (r.accepts("certificate/1")) out.certificate_id = s.view.certificate_id;
+  return out;
+}
+
+wire::certificate_response grants::certificate(const std::string& device, const wire::certificate_request& r) const {
+  wire::certificate_response out;
+  out.reqid = r.reqid;
+  out.certificate_id = r.certificate_id;
+  if (auto ok = devices_.check_active(device); !ok) {
+    out.failure = ok.error();
+    return out;
+  }
+  auto pem = services_.certificate(r.certificate_id);
+  if (pem) {
+    out.pem = std::move(*pem);
+  } else {
+    out.failure = pem.error();
+  }
+  return out;
+}
+
+}  // namespace evp::backend

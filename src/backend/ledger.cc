@@ -1,0 +1,165 @@
+#include "backend/ledger.h"
+
+#include <algorithm>
+
+#include "base/crypto.h"
+
+namespace evp::backend {
+namespace {
+
+constexpr std::array<std::string_view, 5> names{"issued", "uploaded", "verified", "failed", "expired"};
+constexpr std::string_view sortable =
+    "0123456789abcdefghijklmnopqrstuv";      // base32hex (RFC 4648, 7) sorts as its numbers
+constexpr std::size_t time_characters = 10;  // 50 bits of milliseconds
+
+std::string time_prefix(timestamp t) {
+  auto ms = std::uint64_t(std::max<std::int64_t>(0, t.time_since_epoch().count()));
+  std::string out(time_characters, '0');
+  for (std::size_t i = time_characters; i-- > 0; ms /= 32) out[i] = sortable[ms % 32];
+  return out;
+}
+
+std::int64_t to_ms(timestamp t) { return t.time_since_epoch().count(); }
+timestamp from_ms(std::int64_t ms) { return timestamp(milliseconds(ms)); }
+std::optional<std::int64_t> signed_size(const std::optional<std::uint64_t>& n) {
+  if (!n) return std::nullopt;
+  return std::int64_t(std::min<std::uint64_t>(*n, INT64_MAX));
+}
+std::optional<std::uint64_t> unsigned_size(const std::optional<std::int64_t>& n) {
+  if (!n) return std::nullopt;
+  return std::uint64_t(*n);
+}
+
+sql::upload_row to_row(const upload& u) {
+  return {.grant_id = u.grant_id,
+          .device = u.device,
+          .instance = u.instance,
+          .request_id = u.request_id,
+          .service_id = u.service_id,
+          .service_name = u.service_name,
+          .service_revision = u.service_revision,
+          .object = u.object,
+          .operation = u.is_get ? "get" : "put",
+          .state = std::string(to_string(u.state)),
+          .reason = u.reason,
+          .can_report = u.can_report,
+          .size_declared = signed_size(u.size_declared),
+          .size_bytes = signed_size(u.size_bytes),
+          .sha256 = u.sha256,
+          .issued_at = to_ms(u.issued_at),
+          .expires_at = to_ms(u.expires_at),
+          .updated_at = to_ms(u.updated_at)};
+}
+
+upload from_row(sql::upload_row r) {
+  return {.grant_id = std::move(r.grant_id),
+          .device = std::move(r.device),
+          .instance = std::move(r.instance),
+          .request_id = std::move(r.request_id),
+          .service_id = std::move(r.service_id),
+          .service_name = std::move(r.service_name),
+          .service_revision = r.service_revision,
+          .object = std::move(r.object),
+          .is_get = r.operation == "get",
+          .state = upload_state_from_string(r.state).value_or(upload_state::issued),
+          .reason = std::move(r.reason),
+          .can_report = r.can_report,
+          .size_declared = unsigned_size(r.size_declared),
+          .size_bytes = unsigned_size(r.size_bytes),
+          .sha256 = std::move(r.sha256),
+          .issued_at = from_ms(r.issued_at),
+          .expires_at = from_ms(r.expires_at),
+          .updated_at = from_ms(r.updated_at)};
+}
+
+std::vector<upload> from_rows(std::vector<sql::upload_row> rows) {
+  std::vector<upload> out;
+  out.reserve(rows.size());
+  for (auto& r : rows) out.push_back(from_row(std::move(r)));
+  return out;
+}
+
+}  // namespace
+
+std::string_view to_string(upload_state s) noexcept { return names[std::size_t(s)]; }
+
+result<upload_state> upload_state_from_string(std::string_view text) {
+  const auto found = std::find(names.begin(), names.end(), text);
+  if (found == names.end())
+    return fail(errc::invalid_argument, "state", "state must be issued, uploaded, verified, failed or expired");
+  return upload_state(found - names.begin());
+}
+
+bool is_final(upload_state s) noexcept { return s == upload_state::verified || s == upload_state::failed; }
+
+std::string ledger::new_id() const { return time_prefix(clock_.now()) + random_id(16); }
+
+io::task<result<void>> ledger::issue(upload u) {
+  std::function<result<void>(sql::connection&)> insert = [row = to_row(u)](sql::connection& c) {
+    return sql::insert_upload(c, row);
+  };
+  co_return co_await db_.run<void>(std::move(insert));
+}
+
+io::task<result<bool>> ledger::settle(upload_outcome o) {
+  sql::upload_change change{
+      o.grant_id, std::string(to_string(o.state)), o.reason, signed_size(o.size_bytes), o.sha256, to_ms(clock_.now())};
+  std::function<result<bool>(sql::connection&)> move = [change](sql::connection& c) {
+    return sql::change_upload(c, change);
+  };
+  co_return co_await db_.run<bool>(std::move(move));
+}
+
+io::task<result<page<upload>>> ledger::list(upload_filter f, page_request r) {
+  if (r.limit < 1 || r.limit > max_page)
+    co_return fail(errc::invalid_argument, "limit", "limit must be 1 to " + std::to_string(max_page));
+  if (r.cursor.size() > 64)
+    co_return fail(errc::invalid_argument, "cursor", "cursor must be the one of the page before");
+  sql::upload_query q;
+  q.device = f.device;
+  q.service_name = f.service;
+  if (f.state) q.state = std::string(to_string(*f.state));
+  if (f.since) q.from_id = time_prefix(*f.since);
+  q.before_id = r.cursor;
+  q.limit = std::int64_t(r.limit) + 1;
+  std::function<result<std::vector<sql::upload_row>>(sql::connection&)> read = [q](sql::connection& c) {
+    return sql::list_uploads(c, q);
+  };
+  CO_TRY(auto rows, co_await db_.run<std::vector<sql::upload_row>>(std::move(read)));
+  page<upload> out;
+  const bool more = rows.size() > r.limit;
+  if (more) rows.pop_back();
+  out.items = from_rows(std::move(rows));
+  if (more) out.next_cursor = out.items.back().grant_id;
+  co_return out;
+}
+
+io::task<result<upload>> ledger::get(std::string grant_id) {
+  std::function<result<std::optional<sql::upload_row>>(sql::connection&)> read = [grant_id](sql::connection& c) {
+    return sql::find_upload(c, grant_id);
+  };
+  CO_TRY(auto row, co_await db_.run<std::optional<sql::upload_row>>(std::move(read)));
+  if (!row) co_return fail(errc::not_found, "there is no upload of that grant id");
+  co_return from_row(*std::move(row));
+}
+
+io::task<result<std::vector<upload>>> ledger::overdue(timestamp before, std::size_t limit) {
+  std::function<result<std::vector<sql::upload_row>>(sql::connection&)> read = [before, limit](sql::connection& c) {
+    return sql::list_overdue_uploads(c, to_ms(before), std::int64_t(limit));
+  };
+  CO_TRY(auto rows, co_await db_.run<std::vector<sql::upload_row>>(std::move(read)));
+  co_return from_rows(std::move(rows));
+}
+
+io::task<result<std::array<std::uint64_t, 5>>> ledger::count() {
+  std::function<result<std::vector<sql::upload_count>>(sql::connection&)> read = sql::count_uploads;
+  CO_TRY(const auto rows, co_await db_.run<std::vector<sql::upload_count>>(std::move(read)));
+  std::array<std::uint64_t, 5> out{};
+  for (const auto& r : rows) {
+    const auto state = upload_state_from_string(r.state);
+    if (state) out[std::size_t(*state)] += std::uint64_t(r.rows);
+  }
+  co_return out;
+}
+
+}  // namespace evp::backend

@@ -1,0 +1,99 @@
+#include "backend/service_checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/crypto.h"
+#include "base/encoding.h"
+
+namespace evp::backend {
+namespace {
+
+constexpr std::size_t max_header_name = 128;
+constexpr std::size_t max_header_value = 1024;  // the public agent's request head has 2,176 bytes in all
+
+// Set by the client, bound to the connection, or able to change what was signed.
+constexpr std::array<std::string_view, 17> reserved{"Host",
+                                                    "Content-Length",
+                                                    "Transfer-Encoding",
+                                                    "Authorization",
+                                                    "Connection",
+                                                    "Keep-Alive",
+                                                    "TE",
+                                                    "Trailer",
+                                                    "Upgrade",
+                                                    "Expect",
+                                                    "Range",
+                                                    "Content-Range",
+                                                    "Cookie",
+                                                    "Date",
+                                                    "Proxy-Authorization",
+                                                    "Proxy-Authenticate",
+                                                    "Proxy-Connection"};
+
+bool is_token(std::string_view text) {
+  constexpr std::string_view also = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || also.find(c) != also.npos;
+  });
+}
+
+bool is_field_value(std::string_view text) {
+  if (!text.empty() && (text.front() == ' ' || text.back() == ' ')) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+}
+
+tl::unexpected<error> refuse(std::string message) {
+  return fail(errc::invalid_argument, "headers", std::move(message));
+}
+
+}  // namespace
+
+result<void> check_headers(const http::headers& fields) {
+  if (fields.size() > services::max_headers) return refuse(fmt::format("at most {} headers", services::max_headers));
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const auto& [name, value] = fields[i];
+    if (!is_token(name) || name.size() > max_header_name)
+      return refuse(fmt::format("header {} has a name that is no token of RFC 9110 with at most {} characters", i + 1,
+                                max_header_name));
+    if (!is_field_value(value) || value.size() > max_header_value)
+      return refuse(
+          fmt::format("the value of header {} must be printable ASCII without outer spaces, at most {} characters",
+                      name, max_header_value));
+    if (std::any_of(reserved.begin(), reserved.end(), [&](auto r) { return http::same_name(r, name); }))
+      return refuse(fmt::format("header {} is not for a service to set: leave it out", name));
+    for (std::size_t j = 0; j < i; ++j)
+      if (http::same_name(fields[j].name, name)) return refuse(fmt::format("header {} occurs twice", name));
+  }
+  return {};
+}
+
+result<void> check_certificate(const std::string& pem) {
+  if (pem.empty()) return {};
+  if (pem.size() > services::max_certificate_bytes)
+    return fail(errc::too_large, "certificate",
+                fmt::format("certificate must have at most {} bytes", services::max_certificate_bytes));
+  auto ok = check_pem_certificates(pem);
+  if (!ok) return fail(std::move(std::move(ok).error()).at("certificate"));
+  return {};
+}
+
+std::string certificate_id_of(const std::string& pem) {
+  return pem.empty() ? std::string() : "sha256:" + to_hex(sha256(pem));
+}
+
+result<milliseconds> read_expiration(const std::string& text, milliseconds max) {
+  const auto refused = [&] {
+    return fail(errc::invalid_argument, "expirationDuration",
+                fmt::format("expirationDuration must be an ISO 8601 duration from PT1S to {}, for example PT2M",
+                            format_iso8601_duration(max)));
+  };
+  if (text.empty()) return std::min(services::default_expiration, max);
+  const auto read = parse_iso8601_duration(text);
+  if (!read || *read < milliseconds(1000) || *read > max) return refused();
+  return *read;
+}
+
+}  // namespace evp::backend

@@ -1,0 +1,22 @@
+// The rules for the parts of a storage access service that no driver looks at: headers, certificate, duration. Private.
+#pragma once
+
+#include <string>
+
+#include "backend/services.h"
+
+namespace evp::backend {
+
+/// RFC 9110, 5.6.2 (names) and 5.5 (values), none twice, none that the HTTP client or the driver sets by itself.
+/// Errors: invalid_argument at "headers".
+result<void> check_headers(const http::headers& fields);
+
+/// Errors: invalid_argument or too_large at "certificate". An empty one is fine.
+result<void> check_certificate(const std::string& pem);
+/// "sha256:<64 hex>" of the text; empty for none.
+std::string certificate_id_of(const std::string& pem);
+
+/// Empty: the default. Errors: invalid_argument at "expirationDuration".
+result<milliseconds> read_expiration(const std::string& text, milliseconds max);
+
+}  // namespace evp::backend

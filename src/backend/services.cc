@@ -1,0 +1,348 @@
+#include "backend/services.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "backend/service_checks.h"
+#include "base/crypto.h"
+#include "base/encoding.h"
+#include "base/names.h"
+
+namespace evp::backend {
+namespace {
+
+constexpr std::string_view default_name = "default";
+constexpr milliseconds prepare_limit{8'000};        // at creation
+constexpr milliseconds prepare_first_limit{2'000};  // before a grant, whose device waits 5 s
+constexpr milliseconds prepare_again{30'000};
+constexpr std::string_view own_fields = "type, name, headers, certificate, expirationDuration, objectNameTemplate";
+
+std::string seal_context(const std::string& service_id, const std::string& option) {
+  return "service " + service_id + " option " + option;
+}
+
+bool is_secret(storage::option_spec::kind k) { return k == storage::option_spec::kind::secret; }
+
+service_view view_of(const sql::service_row& row, const storage::driver_type& type) {
+  service_view v;
+  v.id = row.id;
+  v.revision = row.revision;
+  v.name = row.name;
+  v.type = row.type;
+  for (const auto& o : row.options) {
+    const auto spec =
+        std::find_if(type.options.begin(), type.options.end(), [&](const auto& t) { return t.name == o.name; });
+    const bool boolean = spec != type.options.end() && spec->type == storage::option_spec::kind::boolean;
+    v.options.push_back({o.name, o.is_secret, boolean, o.is_secret ? std::string() : o.text});
+  }
+  for (const auto& h : row.headers) v.headers.push_back({h.name, h.text});
+  v.certificate = row.certificate;
+  v.certificate_id = certificate_id_of(row.certificate);
+  v.expiration = milliseconds(row.expiration_ms);
+  v.object_name_template = row.object_name_template;
+  v.created_at = timestamp(milliseconds(row.created_at));
+  v.updated_at = timestamp(milliseconds(row.updated_at));
+  return v;
+}
+
+tl::unexpected<error> no_service(std::string_view name) {
+  return fail(errc::not_found, fmt::format("there is no storage access service \"{}\"", name.substr(0, 64)));
+}
+
+tl::unexpected<error> name_taken(std::string_view name) {
+  if (name == default_name)
+    return fail(
+        errc::already_exists, "name",
+        "there is a storage access service \"default\" already: give this one a \"name\", or change that one with PUT "
+        "/v1/storage-access-services/default");
+  return fail(
+      errc::already_exists, "name",
+      fmt::format("there is a storage access service \"{0}\" already: choose another \"name\", or change that one with "
+                  "PUT /v1/storage-access-services/{0}",
+                  name));
+}
+
+}  // namespace
+
+/// An input that has passed every check.
+struct services::checked {
+  sql::service_row row;  // options not sealed yet: without an id there is no context
+  storage::option_values options;
+  service_view view;
+  object_name_template names;
+  std::unique_ptr<storage::driver> driver;
+  std::vector<std::string> warnings;
+  std::string endpoint;
+  std::string ca_pem;
+};
+
+services::services(services_context context) : context_(std::move(context)) {}
+
+std::span<const storage::driver_type> services::types() const {
+  return context_.types.empty() ? storage::driver_types() : context_.types;
+}
+
+result<storage::option_values> services::check_options(const storage::driver_type& type,
+                                                       const service_input& in) const {
+  using kind = storage::option_spec::kind;
+  const auto known = [&] {
+    std::string all(own_fields);
+    for (const auto& o : type.options) all.append(", ").append(o.name);
+    return all;
+  };
+  storage::option_values out;
+  for (const auto& [name, given] : in.options) {
+    const auto spec =
+        std::find_if(type.options.begin(), type.options.end(), [&](const auto& o) { return o.name == name; });
+    if (spec == type.options.end())
+      return fail(errc::invalid_argument, name.substr(0, 64),
+                  fmt::format("unknown field for type {}; there are {}", type.name, known()));
+    const bool wants_boolean = spec->type == kind::boolean;
+    if (wants_boolean != std::holds_alternative<bool>(given))
+      return fail(errc::invalid_argument, name,
+                  fmt::format("{} must be {}", name, wants_boolean ? "true or false" : "text"));
+    if (wants_boolean) {
+      out.set(name, secret(std::get<bool>(given) ? "true" : "false"), false);
+      continue;
+    }
+    const auto& text = std::get<secret>(given);
+    if (text.size() > max_option_bytes)
+      return fail(errc::invalid_argument, name, fmt::format("{} must have at most {} bytes", name, max_option_bytes));
+    if (!is_utf8(text.reveal()) || has_control_characters(text.reveal()))
+      return fail(errc::invalid_argument, name, fmt::format("{} must be UTF-8 text without control characters", name));
+    if (!text.empty()) out.set(name, text, is_secret(spec->type));
+  }
+  for (const auto& o : type.options)
+    if (o.required && !out.has(o.name))
+      return fail(errc::invalid_argument, std::string(o.name), fmt::format("{} is missing: {}", o.name, o.help));
+  return out;
+}
+
+result<std::unique_ptr<storage::driver>> services::make(const storage::driver_type& type,
+                                                        const storage::option_values& options, checked& out) const {
+  const storage::driver_context context{context_.transport,  context_.clock,          out.ca_pem,
+                                        context_.local_root, context_.local_base_url, context_.local_signing_key};
+  TRY(auto made, type.make(options, context));
+  out.endpoint = std::move(made.endpoint);
+  out.warnings = std::move(made.warnings);
+  return std::move(made.instance);
+}
+
+result<services::checked> services::check(const service_input& in) const {
+  const auto all = types();
+  const auto type = std::find_if(all.begin(), all.end(), [&](const auto& t) { return t.name == in.type; });
+  if (type == all.end()) {
+    std::string there;
+    for (const auto& t : all) there.append(there.empty() ? "" : ", ").append(t.name);
+    return fail(errc::invalid_argument, "type", "type must be one of " + there);
+  }
+  TRY(auto options, check_options(*type, in));
+  CHECK(check_headers(in.headers));
+  CHECK(check_certificate(in.certificate));
+  const auto& pattern = in.object_name_template;
+  TRY(auto names,
+      object_name_template::parse(pattern.empty() ? default_object_name_template : std::string_view(pattern)));
+
+  checked out{.options = std::move(options), .names = std::move(names), .ca_pem = in.certificate};
+  TRY(out.driver, make(*type, out.options, out));
+  TRY(const auto expiration, read_expiration(in.expiration_duration, out.driver->caps().max_lifetime));
+
+  // A trial signature shows what the driver thinks of headers and lifetime before the first device does.
+  storage::sign_spec trial;
+  trial.object = "evp-trial";
+  trial.lifetime = expiration;
+  trial.fields = in.headers;
+  auto signed_trial = out.driver->sign(trial);
+  if (!signed_trial) {
+    auto e = std::move(signed_trial).error();
+    return fail(e.field().empty() ? std::move(std::move(e).at("headers")) : std::move(e));
+  }
+
+  out.row.type = type->name;
+  out.row.certificate = in.certificate;
+  out.row.expiration_ms = expiration.count();
+  out.row.object_name_template = out.names.text();
+  for (const auto& h : in.headers) out.row.headers.push_back({h.name, h.value});
+  return out;
+}
+
+io::task<result<saved_service>> services::create(service_input in) {
+  const std::string name = in.name.value_or(std::string(default_name));
+  if (auto ok = check_name(name, "name"); !ok) co_return fail(std::move(std::move(ok).error()).at("name"));
+  if (by_name_.contains(name)) co_return name_taken(name);
+  if (by_name_.size() >= max_services) co_return fail(errc::too_large, "this backend's number of services is reached");
+  CO_TRY(auto good, check(in));
+  good.row.id = random_id(20);
+  good.row.name = name;
+  good.row.revision = 1;
+  good.row.created_at = context_.clock.now().time_since_epoch().count();
+  co_return co_await save(std::make_shared<checked>(std::move(good)), nullptr);
+}
+
+io::task<result<saved_service>> services::replace(std::string name, service_input in) {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) co_return no_service(name);
+  if (in.name && *in.name != name)
+    co_return fail(errc::invalid_argument, "name",
+                   "a service keeps its name: leave \"name\" out, or make a new service");
+  const auto previous = found->second;
+  CO_TRY(auto good, check(in));
+  good.row.id = previous->view.id;
+  good.row.name = name;
+  good.row.revision = previous->view.revision + 1;
+  good.row.created_at = previous->view.created_at.time_since_epoch().count();
+  co_return co_await save(std::make_shared<checked>(std::move(good)), previous);
+}
+
+io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous) {
+  const bool is_own_store = c->endpoint.empty() || c->endpoint == context_.local_base_url;
+  if (context_.check_endpoint && !is_own_store) {
+    auto judged = co_await context_.check_endpoint(c->endpoint);
+    if (!judged) {
+      auto e = std::move(judged).error();
+      if (e.field().empty()) e = std::move(std::move(e).at("endpoint"));
+      co_return fail(std::move(e));
+    }
+    if (!judged->empty()) c->warnings.push_back(*judged);
+  }
+
+  auto& row = c->row;
+  row.updated_at = context_.clock.now().time_since_epoch().count();
+  for (const auto& v : c->options.all())
+    row.options.push_back({v.name,
+                           v.is_secret ? context_.seals.seal(v.text, seal_context(row.id, v.name)) : v.text.reveal(),
+                           v.is_secret});
+  std::function<result<void>(sql::connection&)> store = [row, fresh = !previous](sql::connection& db) {
+    return fresh ? sql::insert_service(db, row) : sql::update_service(db, row);
+  };
+  const auto stored = co_await context_.db.run<void>(std::move(store));
+  if (!stored && stored.error().code() == errc::already_exists) co_return name_taken(row.name);
+  if (!stored) co_return fail(stored.error());
+
+  const auto all = types();
+  const auto type = std::find_if(all.begin(), all.end(), [&](const auto& t) { return t.name == row.type; });
+  auto live = std::make_shared<live_service>(live_service{view_of(row, *type), c->names, std::move(c->driver)});
+  live->view.endpoint = c->endpoint;
+  if (previous) retire(previous);
+  by_name_[row.name] = live;
+
+  live->prepare_tried = context_.clock.steady();
+  const auto prepared = co_await io::with_deadline(live->driver->prepare(), prepare_limit, "making the container");
+  live->prepared = prepared.has_value();
+  if (!prepared)
+    c->warnings.push_back(
+        "The storage could not be reached or did not let the container be made; the service is stored all the same: " +
+        prepared.error().message());
+  saved_service out;
+  out.service = live->view;
+  out.warnings = std::move(c->warnings);
+  co_return out;
+}
+
+result<std::shared_ptr<live_service>> services::revive(const sql::service_row& row) const {
+  const auto all = types();
+  const auto type = std::find_if(all.begin(), all.end(), [&](const auto& t) { return t.name == row.type; });
+  if (type == all.end()) return fail(errc::unsupported, "its type is not offered by this version");
+  TRY(auto names, object_name_template::parse(row.object_name_template));
+  checked out{.names = std::move(names), .ca_pem = row.certificate};
+  for (const auto& o : row.options) {
+    if (!o.is_secret) {
+      out.options.set(o.name, secret(o.text), false);
+      continue;
+    }
+    TRY(auto text, context_.seals.open_sealed(o.text, seal_context(row.id, o.name)));
+    out.options.set(o.name, std::move(text), true);
+  }
+  TRY(auto driver, make(*type, out.options, out));
+  auto live =
+      std::make_shared<live_service>(live_service{view_of(row, *type), std::move(out.names), std::move(driver)});
+  live->view.endpoint = out.endpoint;
+  return live;
+}
+
+io::task<result<void>> services::load() {
+  std::function<result<std::vector<sql::service_row>>(sql::connection&)> read = sql::list_services;
+  CO_TRY(const auto rows, co_await context_.db.run<std::vector<sql::service_row>>(std::move(read)));
+  for (const auto& row : rows) {
+    auto live = revive(row);
+    if (live) {
+      by_name_[row.name] = *live;
+      continue;
+    }
+    if (live.error().code() == errc::data_corrupt)
+      co_return fail(std::move(std::move(live).error()).during("storage access service " + row.name));
+    spdlog::error("storage access service {} is out of use: {}", row.name, live.error().message());
+  }
+  co_return result<void>();
+}
+
+result<service_view> services::get(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) return no_service(name);
+  return found->second->view;
+}
+
+std::vector<service_view> services::list() const {
+  std::vector<service_view> out;
+  out.reserve(by_name_.size());
+  for (const auto& [name, s] : by_name_) out.push_back(s->view);
+  return out;
+}
+
+io::task<result<void>> services::remove(std::string name) {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) co_return no_service(name);
+  const auto live = found->second;
+  std::function<result<bool>(sql::connection&)> drop = [id = live->view.id](sql::connection& c) {
+    return sql::remove_service(c, id);
+  };
+  CO_CHECK(co_await context_.db.run<bool>(std::move(drop)));
+  const auto still = by_name_.find(name);
+  if (still != by_name_.end() && still->second->view.id == live->view.id) {
+    retire(still->second);
+    by_name_.erase(still);
+  }
+  co_return result<void>();
+}
+
+void services::retire(std::shared_ptr<live_service> s) {
+  if (retired_.size() >= max_retired) retired_.erase(retired_.begin());
+  retired_.push_back(std::move(s));
+}
+
+result<std::shared_ptr<live_service>> services::find(const std::optional<std::string>& key) const {
+  const bool named = key && !key->empty();
+  const auto found = named ? by_name_.find(*key) : by_name_.find(default_name);
+  if (found != by_name_.end()) return found->second;
+  if (named) return no_service(*key);
+  return fail(errc::not_found, "no default storage is configured: name one, or ask the operator to configure it");
+}
+
+std::shared_ptr<live_service> services::find_revision(std::string_view id, std::int64_t revision) const {
+  const auto is_it = [&](const std::shared_ptr<live_service>& s) {
+    return s->view.id == id && s->view.revision == revision;
+  };
+  for (const auto& [name, s] : by_name_)
+    if (is_it(s)) return s;
+  const auto found = std::find_if(retired_.begin(), retired_.end(), is_it);
+  return found == retired_.end() ? nullptr : *found;
+}
+
+result<std::string> services::certificate(std::string_view certificate_id) const {
+  for (const auto& [name, s] : by_name_)
+    if (!s->view.certificate.empty() && s->view.certificate_id == certificate_id) return s->view.certificate;
+  return fail(errc::not_found, "no storage access service has a certificate of that id");
+}
+
+io::task<void> services::prepare_once(std::shared_ptr<live_service> s) {
+  const auto now = context_.clock.steady();
+  if (s->prepared || (s->prepare_tried && now - *s->prepare_tried < prepare_again)) co_return;
+  s->prepare_tried = now;
+  const auto done = co_await io::with_deadline(s->driver->prepare(), prepare_first_limit, "making the container");
+  s->prepared = done.has_value();
+  if (!done) spdlog::warn("storage access service {}: {}", s->view.name, done.error().message());
+}
+
+}  // namespace evp::backend

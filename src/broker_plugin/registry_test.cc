@@ -1,0 +1,192 @@
+#include "broker_plugin/registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/crypto.h"
+
+namespace evp::broker_plugin {
+namespace {
+
+namespace control = mqtt::control;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class registry_test : public testing::Test {
+ protected:
+  registry_test() {
+    for (const char* id : {"a", "b"}) apply(control::set_device{id, sha256(std::string("token-") + id), false});
+  }
+  std::vector<std::string> apply(control::command c) {
+    auto r = devices_.apply(at(99), c);
+    EXPECT_TRUE(r);
+    return r.value_or(std::vector<std::string>());
+  }
+  static connection at(std::uintptr_t number) { return reinterpret_cast<connection>(number); }
+  login of(const std::string& device, std::uintptr_t where, std::string client_id) {
+    return login{at(where), std::move(client_id), std::nullopt, device, "token-" + device, true};
+  }
+  errc refusal(const login& l) {
+    auto answer = devices_.admit(l);
+    EXPECT_FALSE(answer.who);
+    return answer.who ? errc::internal : answer.who.error().code();
+  }
+  registry devices_{secret("backend-password")};
+};
+
+TEST_F(registry_test, a_device_is_who_its_token_says) {
+  const auto answer = devices_.admit(of("a", 1, "a"));
+  ASSERT_TRUE(answer.who);
+  EXPECT_EQ(answer.who->device, "a");
+  EXPECT_TRUE(answer.came_online);
+  EXPECT_EQ(*devices_.client_of("a"), "a");
+  EXPECT_EQ(devices_.find(at(1))->device, "a");
+}
+
+TEST_F(registry_test, wrong_token_unknown_device_and_nobody_are_unauthenticated) {
+  auto l = of("a", 1, "a");
+  l.password = "token-b";
+  EXPECT_EQ(refusal(l), errc::unauthenticated);
+  l.password.reset();
+  EXPECT_EQ(refusal(l), errc::unauthenticated);
+  EXPECT_EQ(refusal(of("c", 1, "c")), errc::unauthenticated);
+  l.username.reset();
+  EXPECT_EQ(refusal(l), errc::unauthenticated);
+  EXPECT_EQ(devices_.find(at(1)), nullptr);
+}
+
+TEST_F(registry_test, a_device_without_a_token_needs_its_certificate) {
+  apply(control::set_device{"c", "", false});
+  auto l = of("c", 1, "c");
+  for (const char* guess : {"", "-", "token-c"}) {
+    l.password = guess;
+    EXPECT_EQ(refusal(l), errc::unauthenticated);
+  }
+  l.password.reset();
+  l.username.reset();
+  l.certificate_name = "c";
+  EXPECT_TRUE(devices_.admit(l).who);
+}
+
+TEST_F(registry_test, a_certificate_speaks_for_its_own_device_only) {
+  auto l = of("b", 1, "x");
+  l.certificate_name = "a";
+  EXPECT_EQ(refusal(l), errc::unauthenticated);
+  l.username = "$backend";
+  l.password = "backend-password";
+  EXPECT_EQ(refusal(l), errc::unauthenticated);
+  l.username.reset();
+  for (const char* name : {"", "unknown", "$backend", "a/b", "#"}) {
+    l.certificate_name = name;
+    EXPECT_FALSE(devices_.admit(l).who) << name;
+  }
+}
+
+TEST_F(registry_test, the_backend_needs_its_password) {
+  login l{at(1), "backend-1", std::nullopt, "$backend", "backend-password", true};
+  const auto answer = devices_.admit(l);
+  ASSERT_TRUE(answer.who);
+  EXPECT_TRUE(answer.who->is_backend());
+  EXPECT_FALSE(answer.came_online);
+  l.password = "";
+  EXPECT_EQ(refusal(l), errc::unauthenticated);
+  EXPECT_EQ(registry(secret()).admit(l).who.error().code(), errc::unauthenticated);
+}
+
+TEST_F(registry_test, nobody_comes_with_the_client_id_of_another) {
+  EXPECT_EQ(refusal(of("b", 2, "a")), errc::permission_denied) << "also while the other is away";
+  ASSERT_TRUE(devices_.admit(of("a", 1, "free")).who);
+  EXPECT_EQ(refusal(of("b", 2, "free")), errc::permission_denied);
+  ASSERT_TRUE(devices_.admit(login{at(3), "backend-1", std::nullopt, "$backend", "backend-password", true}).who);
+  EXPECT_EQ(refusal(of("b", 2, "backend-1")), errc::permission_denied);
+  EXPECT_EQ(devices_.find(at(1))->device, "a");
+  EXPECT_EQ(*devices_.client_of("a"), "free");
+}
+
+TEST_F(registry_test, what_was_left_under_a_free_client_id_is_not_inherited) {
+  ASSERT_TRUE(devices_.admit(of("a", 1, "free")).who);
+  EXPECT_EQ(devices_.left(at(1)), "a");
+  auto l = of("b", 2, "free");
+  l.clean_start = false;
+  EXPECT_EQ(refusal(l), errc::permission_denied);
+  l.clean_start = true;
+  EXPECT_TRUE(devices_.admit(l).who);
+  auto own = of("a", 3, "a");
+  own.clean_start = false;
+  EXPECT_TRUE(devices_.admit(own).who);
+}
+
+TEST_F(registry_test, a_newer_session_ends_the_older_one_of_the_device) {
+  ASSERT_TRUE(devices_.admit(of("a", 1, "first")).who);
+  const auto second = devices_.admit(of("a", 2, "second"));
+  EXPECT_THAT(second.kick, ElementsAre("first"));
+  EXPECT_FALSE(second.came_online);
+  EXPECT_EQ(devices_.find(at(1)), nullptr) << "a will of the older one finds nobody";
+  EXPECT_EQ(devices_.left(at(1)), std::nullopt) << "its end is not the device's";
+  EXPECT_EQ(*devices_.client_of("a"), "second");
+
+  const auto takeover = devices_.admit(of("a", 3, "second"));
+  EXPECT_THAT(takeover.kick, IsEmpty());
+  EXPECT_FALSE(takeover.came_online);
+  EXPECT_EQ(devices_.find(at(2)), nullptr);
+  EXPECT_EQ(devices_.left(at(3)), "a");
+}
+
+TEST_F(registry_test, the_backend_gets_its_client_id_from_a_device_that_used_it) {
+  ASSERT_TRUE(devices_.admit(of("a", 1, "backend-1")).who);
+  const auto answer = devices_.admit(login{at(2), "backend-1", std::nullopt, "$backend", "backend-password", true});
+  ASSERT_TRUE(answer.who);
+  EXPECT_THAT(answer.offline, ElementsAre("a"));
+  EXPECT_EQ(devices_.find(at(1)), nullptr);
+}
+
+TEST_F(registry_test, asking_again_for_a_living_connection_changes_nothing) {
+  ASSERT_TRUE(devices_.admit(of("a", 1, "x")).who);
+  const auto again = devices_.admit(of("a", 1, "x"));
+  EXPECT_TRUE(again.who);
+  EXPECT_THAT(again.kick, IsEmpty());
+  EXPECT_FALSE(again.came_online);
+}
+
+TEST_F(registry_test, an_address_used_again_is_a_new_connection) {
+  ASSERT_TRUE(devices_.admit(of("a", 1, "x")).who);
+  EXPECT_EQ(devices_.admit(of("b", 1, "y")).who->device, "b");
+  EXPECT_EQ(devices_.client_of("a"), nullptr);
+  auto wrong = of("a", 1, "x");
+  wrong.password = "";
+  EXPECT_EQ(refusal(wrong), errc::unauthenticated);
+  EXPECT_EQ(devices_.find(at(1)), nullptr);
+}
+
+TEST_F(registry_test, blocking_removing_and_a_new_token_end_the_session) {
+  ASSERT_TRUE(devices_.admit(of("a", 1, "x")).who);
+  EXPECT_THAT(apply(control::set_device{"a", sha256("token-a"), false}), IsEmpty()) << "nothing new";
+  EXPECT_THAT(apply(control::set_device{"a", sha256("token-a"), true}), ElementsAre("x"));
+  EXPECT_EQ(refusal(of("a", 2, "x")), errc::permission_denied);
+  apply(control::set_device{"a", sha256("token-a"), false});
+  ASSERT_TRUE(devices_.admit(of("a", 3, "x")).who);
+  EXPECT_THAT(apply(control::set_device{"a", sha256("other"), false}), ElementsAre("x"));
+  ASSERT_TRUE(devices_.admit(of("b", 4, "y")).who);
+  EXPECT_THAT(apply(control::kick_device{"b"}), ElementsAre("y"));
+  EXPECT_THAT(apply(control::remove_device{"b"}), ElementsAre("y"));
+  EXPECT_EQ(refusal(of("b", 5, "y")), errc::unauthenticated);
+}
+
+TEST_F(registry_test, a_replacement_removes_whom_it_does_not_list) {
+  ASSERT_TRUE(devices_.admit(of("a", 1, "x")).who);
+  ASSERT_TRUE(devices_.admit(of("b", 2, "y")).who);
+  apply(control::replace_begin{});
+  apply(control::set_device{"b", sha256("token-b"), false});
+  EXPECT_EQ(devices_.size(), 2u) << "nothing happens before its end";
+  EXPECT_THAT(apply(control::replace_end{}), ElementsAre("x"));
+  EXPECT_EQ(devices_.size(), 1u);
+  EXPECT_EQ(devices_.apply(at(99), control::replace_end{}).error().code(), errc::failed_precondition);
+}
+
+TEST_F(registry_test, a_new_device_gets_its_name_back_from_whoever_used_it_as_client_id) {
+  ASSERT_TRUE(devices_.admit(of("a", 1, "c")).who);
+  EXPECT_THAT(apply(control::set_device{"c", sha256("token-c"), false}), ElementsAre("c"));
+}
+
+}  // namespace
+}  // namespace evp::broker_plugin

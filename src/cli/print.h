@@ -1,0 +1,18 @@
+// Answers for people: aligned tables and lists of fields.
+#pragma once
+
+#include <ostream>
+#include <string_view>
+
+#include "cli/commands.h"
+#include "wire/json.h"
+
+namespace evp::cli {
+
+/// One line an object, columns aligned; control characters are shown as '?', so that no answer can play with a
+/// terminal.
+void print_table(std::ostream& out, const wire::json::array& rows, std::span<const column> columns);
+/// One line a field.
+void print_fields(std::ostream& out, const wire::json::object& o);
+
+}  // namespace evp::cli

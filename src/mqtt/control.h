@@ -1,0 +1,78 @@
+// What the backend tells the broker plugin about devices, and the text form in which it travels: one command a line.
+//
+//   batch 17                            the number that the acknowledgement names
+//   set cam-1 <64 hex digits | -> <- | b>    SHA-256 of the token, '-': certificate only; 'b': blocked
+//   remove cam-2                        forget the device; disconnects it
+//   kick cam-3                          disconnect it, nothing else
+//   replace-begin                       from here to replace-end (in this or a later batch of the same connection) ...
+//   replace-end                         ... "set" lines list all devices that exist; the others are removed
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+
+namespace evp::mqtt::control {
+
+inline constexpr std::string_view backend_username = "$backend";  ///< no device id: those begin with a letter or digit
+inline constexpr std::string_view topic = "$CONTROL/evp/v1";      ///< batches, from the backend only
+/// "<number> ok" or "<number> <what was wrong>", to the sender of the batch alone, without a subscription.
+inline constexpr std::string_view ack_topic = "evp/control/ack";
+inline constexpr std::string_view presence_prefix = "evp/presence/";  ///< + device id; "online" or "offline"
+inline constexpr std::string_view upstream_prefix = "evp/devices/";   ///< + device id + "/" + X: from v1/devices/me/X
+inline constexpr std::string_view downstream_prefix = "evp/to/";      ///< + device id + "/v1/devices/me/X"
+
+/// The most that one message through the broker carries: devices' publishes, answers to them, batches. The public agent
+/// has buffers of 128 KiB.
+inline constexpr std::size_t message_max_bytes = 128 * 1024;
+
+struct set_device {
+  std::string id;
+  std::string token_sha256;  ///< 32 raw bytes; empty: the device has no token and needs a certificate
+  bool blocked = false;
+  bool operator==(const set_device&) const = default;
+};
+struct remove_device {
+  std::string id;
+  bool operator==(const remove_device&) const = default;
+};
+struct kick_device {
+  std::string id;
+  bool operator==(const kick_device&) const = default;
+};
+struct replace_begin {
+  bool operator==(const replace_begin&) const = default;
+};
+struct replace_end {
+  bool operator==(const replace_end&) const = default;
+};
+using command = std::variant<set_device, remove_device, kick_device, replace_begin, replace_end>;
+
+struct batch {
+  std::uint64_t number = 0;
+  std::vector<command> commands;
+  bool operator==(const batch&) const = default;
+};
+
+std::string encode(const batch& b);
+/// Strict. Errors: too_large (message_max_bytes), invalid_argument (names the line).
+result<batch> decode(std::string_view text);
+
+/// The commands as messages that each fit message_max_bytes, numbered from first_number on.
+std::vector<std::string> encode_all(std::uint64_t first_number, std::span<const command> commands);
+
+struct acknowledgement {
+  std::uint64_t number = 0;
+  std::string problem;  ///< empty: the whole batch is applied
+  bool operator==(const acknowledgement&) const = default;
+};
+std::string encode(const acknowledgement& a);
+/// Errors: invalid_argument.
+result<acknowledgement> decode_acknowledgement(std::string_view text);
+
+}  // namespace evp::mqtt::control

@@ -1,0 +1,179 @@
+// The real mosquitto with the real plugin, as a backend starts it.
+#include "mqtt/embedded_broker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <fstream>
+#include <vector>
+
+#include "base/crypto.h"
+#include "mqtt/test_broker.h"
+
+namespace evp::mqtt {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+class embedded_broker_test : public testing::Test {
+ protected:
+  embedded_broker_options settings() {
+    embedded_broker_options o;
+    o.plugin = EVP_PLUGIN;
+    o.on_log = [this](std::string line) { log_ += line + "\n"; };
+    return o;
+  }
+  std::unique_ptr<embedded_broker> started(embedded_broker_options o) {
+    auto b = embedded_broker::start(context_.get_executor(), std::move(o));
+    EXPECT_TRUE(b) << b.error().message();
+    return b ? std::move(*b) : nullptr;
+  }
+  error refusal(embedded_broker_options o) {
+    auto b = embedded_broker::start(context_.get_executor(), std::move(o));
+    EXPECT_FALSE(b);
+    return b ? error(errc::internal, "it started") : b.error();
+  }
+  template <class F>
+  bool until(F condition) {
+    const auto end = std::chrono::steady_clock::now() + 20s;
+    while (!condition() && std::chrono::steady_clock::now() < end) {
+      if (context_.stopped()) context_.restart();
+      context_.run_one_for(20ms);
+    }
+    return condition();
+  }
+  void stop(embedded_broker& b) {
+    bool done = false;
+    io::asio::co_spawn(context_, b.stop(), [&](std::exception_ptr) { done = true; });
+    EXPECT_TRUE(until([&] { return done; }));
+  }
+
+  io::asio::io_context context_;
+  std::string log_;
+};
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST_F(embedded_broker_test, the_backend_sets_up_a_device_and_both_talk) {
+  const auto broker = started(settings());
+  ASSERT_TRUE(broker);
+  std::vector<message> at_backend, at_device;
+  bool device_up = false;
+  callbacks b, d;
+  std::unique_ptr<client> backend;
+  control::batch batch{1, {control::set_device{"cam-1", sha256("token"), false}}};
+  b.on_connected = [&] { EXPECT_TRUE(backend->publish(control::topic, encode(batch), 1)); };
+  b.on_message = [&](message m) { at_backend.push_back(std::move(m)); };
+  backend = std::make_unique<client>(context_.get_executor(), broker->backend_options("backend"), b);
+  backend->subscribe("evp/devices/#", 1);
+  backend->subscribe("evp/presence/+", 1);
+  backend->start();
+  ASSERT_TRUE(until([&] { return at_backend.size() == 1; }));
+  EXPECT_EQ(at_backend[0].topic, control::ack_topic);
+  EXPECT_EQ(at_backend[0].payload, "1 ok");
+
+  options o;
+  o.port = broker->port();
+  o.username = "cam-1";
+  o.password = secret("token");
+  d.on_connected = [&] { device_up = true; };
+  d.on_message = [&](message m) { at_device.push_back(std::move(m)); };
+  client device(context_.get_executor(), o, d);
+  device.start();
+  ASSERT_TRUE(until([&] { return device_up && at_backend.size() == 2; }));
+  EXPECT_EQ(at_backend[1].topic, "evp/presence/cam-1");
+  EXPECT_TRUE(device.publish("v1/devices/me/telemetry", "{}"));
+  ASSERT_TRUE(until([&] { return at_backend.size() == 3; }));
+  EXPECT_EQ(at_backend[2].topic, "evp/devices/cam-1/telemetry");
+  EXPECT_TRUE(backend->publish("evp/to/cam-1/v1/devices/me/attributes", "{\"a\":1}"));
+  ASSERT_TRUE(until([&] { return at_device.size() == 1; }));
+  EXPECT_EQ(at_device[0].topic, "v1/devices/me/attributes");
+  EXPECT_EQ(at_device[0].payload, "{\"a\":1}");
+}
+
+TEST_F(embedded_broker_test, a_broker_that_dies_is_started_again_on_its_port) {
+  const auto broker = started(settings());
+  ASSERT_TRUE(broker);
+  const auto port = broker->port();
+  const int first = broker->pid();
+  int restarts = 0, connects = 0;
+  broker->on_restarted = [&] { ++restarts; };
+  callbacks c;
+  c.on_connected = [&] { ++connects; };
+  client backend(context_.get_executor(), broker->backend_options("backend"), c);
+  backend.start();
+  ASSERT_TRUE(until([&] { return connects == 1; }));
+  ::kill(first, SIGKILL);
+  ASSERT_TRUE(until([&] { return restarts == 1 && connects == 2; }));
+  EXPECT_NE(broker->pid(), first);
+  EXPECT_EQ(broker->port(), port);
+}
+
+TEST_F(embedded_broker_test, stop_leaves_no_process_also_when_it_does_not_listen_to_sigterm) {
+  for (const bool frozen : {false, true}) {
+    const auto broker = started(settings());
+    ASSERT_TRUE(broker);
+    const int pid = broker->pid();
+    if (frozen) ::kill(pid, SIGSTOP);
+    stop(*broker);
+    EXPECT_EQ(broker->pid(), 0);
+    EXPECT_EQ(::kill(pid, 0), -1);
+  }
+}
+
+TEST_F(embedded_broker_test, the_password_is_in_no_argument_and_no_environment) {
+  const auto broker = started(settings());
+  ASSERT_TRUE(broker);
+  const auto process = "/proc/" + std::to_string(broker->pid());
+  EXPECT_THAT(text_of(process + "/cmdline"), HasSubstr("mosquitto"));
+  EXPECT_THAT(text_of(process + "/cmdline"), testing::Not(HasSubstr(broker->backend_password().reveal())));
+  EXPECT_THAT(text_of(process + "/environ"), testing::Not(HasSubstr(broker->backend_password().reveal())));
+  EXPECT_GE(broker->backend_password().size(), 32u);
+  EXPECT_THAT(text_of(process + "/status"), testing::Not(HasSubstr("Uid:\t0"))) << "it needs no root";
+}
+
+TEST_F(embedded_broker_test, a_port_in_use_is_a_clear_error) {
+  const auto first = started(settings());
+  ASSERT_TRUE(first);
+  auto o = settings();
+  o.port = first->port();
+  const auto e = refusal(std::move(o));
+  EXPECT_EQ(e.code(), errc::failed_precondition);
+  EXPECT_THAT(e.message(), HasSubstr("is in use"));
+}
+
+TEST_F(embedded_broker_test, what_is_missing_is_named) {
+  auto o = settings();
+  o.program = "/nonexistent/mosquitto";
+  EXPECT_EQ(refusal(o).code(), errc::not_found);
+  EXPECT_THAT(refusal(o).message(), HasSubstr("/nonexistent/mosquitto"));
+  o = settings();
+  o.plugin = "/nonexistent/plugin.so";
+  EXPECT_THAT(refusal(o).message(), HasSubstr("/nonexistent/plugin.so"));
+  o = settings();
+  o.tls = listener_tls{"/nonexistent/cert", "/nonexistent/key", "", false};
+  EXPECT_THAT(refusal(o).message(), HasSubstr("/nonexistent/cert"));
+}
+
+TEST_F(embedded_broker_test, plaintext_beyond_loopback_needs_consent) {
+  auto o = settings();
+  o.address = "0.0.0.0";
+  EXPECT_EQ(refusal(o).code(), errc::failed_precondition);
+  EXPECT_THAT(refusal(o).message(), HasSubstr("--allow-plaintext"));
+  o.allow_plaintext = true;
+  const auto broker = started(o);
+  ASSERT_TRUE(broker);
+  EXPECT_NE(broker->port(), broker->backend_port());
+  o.address = "localhost";
+  EXPECT_EQ(refusal(o).code(), errc::invalid_argument);
+}
+
+}  // namespace
+}  // namespace evp::mqtt

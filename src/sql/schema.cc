@@ -1,0 +1,90 @@
+#include "sql/schema.h"
+
+#include <array>
+
+namespace evp::sql {
+namespace {
+
+// Times are Unix time in milliseconds, flags 0 or 1, bytes base64. Names of columns are those of the row structs.
+constexpr std::string_view fleet[] = {
+    "CREATE TABLE keys (name TEXT NOT NULL PRIMARY KEY, sealed TEXT NOT NULL)",
+
+    "CREATE TABLE services (id TEXT NOT NULL PRIMARY KEY, revision BIGINT NOT NULL, name TEXT NOT NULL UNIQUE, "
+    "type TEXT NOT NULL, certificate TEXT NOT NULL, expiration_ms BIGINT NOT NULL, object_name_template TEXT NOT NULL, "
+    "created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL)",
+    "CREATE TABLE service_options (service_id TEXT NOT NULL REFERENCES services (id) ON DELETE CASCADE, "
+    "name TEXT NOT NULL, value_text TEXT NOT NULL, is_secret BIGINT NOT NULL, PRIMARY KEY (service_id, name))",
+    "CREATE TABLE service_headers (service_id TEXT NOT NULL REFERENCES services (id) ON DELETE CASCADE, "
+    "position BIGINT NOT NULL, name TEXT NOT NULL, value_text TEXT NOT NULL, PRIMARY KEY (service_id, position))",
+
+    "CREATE TABLE devices (id TEXT NOT NULL PRIMARY KEY, token_sha256 TEXT NOT NULL, blocked BIGINT NOT NULL, "
+    "created_at BIGINT NOT NULL)",
+
+    "CREATE TABLE modules (id TEXT NOT NULL PRIMARY KEY, size_bytes BIGINT NOT NULL, sha256 TEXT NOT NULL, "
+    "created_at BIGINT NOT NULL)",
+    "CREATE TABLE deployments (device TEXT NOT NULL PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE, "
+    "manifest TEXT NOT NULL, updated_at BIGINT NOT NULL)",
+    "CREATE TABLE deployment_modules (device TEXT NOT NULL REFERENCES deployments (device) ON DELETE CASCADE, "
+    "module TEXT NOT NULL REFERENCES modules (id), PRIMARY KEY (device, module))",
+    "CREATE INDEX deployment_modules_module ON deployment_modules (module)",
+    "CREATE TABLE configuration (device TEXT NOT NULL REFERENCES devices (id) ON DELETE CASCADE, name TEXT NOT NULL, "
+    "value_base64 TEXT NOT NULL, updated_at BIGINT NOT NULL, PRIMARY KEY (device, name))",
+};
+
+constexpr std::string_view ledger_and_reports[] = {
+    // Rows outlive their device and service, so they refer to them by text.
+    "CREATE TABLE uploads (grant_id TEXT NOT NULL PRIMARY KEY, device TEXT NOT NULL, instance TEXT NOT NULL, "
+    "request_id TEXT NOT NULL, service_id TEXT NOT NULL, service_name TEXT NOT NULL, service_revision BIGINT NOT NULL, object TEXT NOT NULL, "
+    "operation TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, can_report BIGINT NOT NULL, "
+    "size_declared BIGINT, size_bytes BIGINT, sha256 TEXT NOT NULL, issued_at BIGINT NOT NULL, "
+    "expires_at BIGINT NOT NULL, updated_at BIGINT NOT NULL)",
+    "CREATE INDEX uploads_device ON uploads (device, grant_id)",
+    "CREATE INDEX uploads_open ON uploads (expires_at) WHERE state IN ('issued', 'uploaded')",
+
+    "CREATE TABLE device_reports (device TEXT NOT NULL PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE, "
+    "dialect TEXT NOT NULL, system_info TEXT NOT NULL, deployment_status TEXT NOT NULL, telemetry TEXT NOT NULL, "
+    "telemetry_at BIGINT NOT NULL, updated_at BIGINT NOT NULL)",
+    "CREATE TABLE device_states (device TEXT NOT NULL REFERENCES devices (id) ON DELETE CASCADE, name TEXT NOT NULL, "
+    "value_base64 TEXT NOT NULL, updated_at BIGINT NOT NULL, PRIMARY KEY (device, name))",
+};
+
+constexpr migration all[] = {{1, fleet}, {2, ledger_and_reports}};
+
+result<std::int64_t> current_version(connection& c) {
+  CHECK(c.execute("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)"));
+  TRY(const auto found, c.query("SELECT version FROM schema_version ORDER BY version DESC LIMIT 1"));
+  return found.empty() ? 0 : found[0].integer("version");
+}
+
+result<void> apply(connection& c, const migration& step) {
+  for (const auto text : step.texts) CHECK(c.execute(text));
+  CHECK(c.execute("DELETE FROM schema_version"));
+  CHECK(c.execute("INSERT INTO schema_version (version) VALUES (:version)", {{"version", step.version}}));
+  return {};
+}
+
+}  // namespace
+
+std::span<const migration> schema() { return all; }
+
+result<void> migrate(connection& c, std::span<const migration> steps) {
+  TRY(const auto have, current_version(c));
+  const auto newest = steps.empty() ? 0 : steps.back().version;
+  if (have > newest)
+    return fail(errc::failed_precondition,
+                "the database is of schema version " + std::to_string(have) + ", this program knows versions up to " +
+                    std::to_string(newest) + ": start a newer program, or restore the backup made before the upgrade");
+  for (const migration& step : steps) {
+    if (step.version <= have) continue;
+    CHECK(c.execute("BEGIN"));
+    auto done = apply(c, step);
+    if (done) done = c.execute("COMMIT").map([](auto) {});
+    if (!done) {
+      (void)c.execute("ROLLBACK");
+      return fail(std::move(done).error().during("migration " + std::to_string(step.version)));
+    }
+  }
+  return {};
+}
+
+}  // namespace evp::sql

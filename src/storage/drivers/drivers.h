@@ -1,0 +1,17 @@
+// The constructors of all storage drivers: what the table in drivers.cc is made of.
+#pragma once
+
+#include "storage/driver.h"
+
+namespace evp::storage {
+
+std::span<const option_spec> aws_options();
+result<made_driver> make_aws(const option_values& options, const driver_context& context);
+
+std::span<const option_spec> azure_options();
+result<made_driver> make_azure(const option_values& options, const driver_context& context);
+
+std::span<const option_spec> local_options();
+result<made_driver> make_local(const option_values& options, const driver_context& context);
+
+}  // namespace evp::storage

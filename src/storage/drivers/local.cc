@@ -1,0 +1,101 @@
+// LOCAL: the built-in object store, a folder on the backend's disk behind signed URLs of the backend itself.
+#include "base/names.h"
+#include "io/pool.h"
+#include "storage/drivers/drivers.h"
+#include "storage/drivers/requests.h"
+#include "storage/local_store.h"
+
+namespace evp::storage {
+namespace {
+
+constexpr option_spec options_table[] = {
+    {"container", option_spec::kind::text, false, "folder for the objects, default evp; made when missing"},
+};
+
+class local_driver final : public driver {
+ public:
+  local_driver(const driver_context& context, std::string container)
+      : clock_(context.clock),
+        base_url_(context.local_base_url),
+        key_(context.local_signing_key),
+        container_(std::move(container)),
+        store_(context.local_root, container_) {}
+  ~local_driver() override { disk_.join(); }
+
+  capabilities caps() const noexcept override {
+    return {.sign_get = true, .max_lifetime = std::chrono::hours(24 * 7), .max_put_bytes = local_max_object_bytes};
+  }
+
+  result<signed_request> sign(const sign_spec& spec) override {
+    CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    CHECK(check_fields(spec.fields));
+    const bool is_put = spec.op == operation::put;
+    const local_access access{container_, spec.object, spec.op, clock_.now() + spec.lifetime};
+    signed_request r{.method = is_put ? "PUT" : "GET", .fields = spec.fields};
+    r.url = sign_local_url(key_, base_url_, access);
+    r.expires_at = access.expires_at;
+    if (is_put)
+      r.expect = {200, 201};
+    else
+      r.expect = {200};
+    return r;
+  }
+
+  io::task<result<void>> prepare() override {
+    auto work = [this] { return store_.prepare(); };
+    co_return co_await io::run_on(disk_, std::move(work));
+  }
+
+  io::task<result<void>> put(std::string object, std::string bytes) override {
+    auto work = [this, object = std::move(object), bytes = std::move(bytes)]() -> result<void> {
+      TRY(auto upload, store_.begin(object));
+      CHECK(upload.write(bytes));
+      CHECK(upload.commit());
+      return {};
+    };
+    co_return co_await io::run_on(disk_, std::move(work));
+  }
+
+  io::task<result<object_info>> stat(std::string object) override {
+    auto work = [this, object = std::move(object)] { return store_.stat(object); };
+    co_return co_await io::run_on(disk_, std::move(work));
+  }
+
+  io::task<result<std::string>> get(std::string object, std::uint64_t max_bytes) override {
+    auto work = [this, object = std::move(object), max_bytes] { return store_.read(object, max_bytes); };
+    co_return co_await io::run_on(disk_, std::move(work));
+  }
+
+  io::task<result<void>> remove(std::string object) override {
+    auto work = [this, object = std::move(object)] { return store_.remove(object); };
+    co_return co_await io::run_on(disk_, std::move(work));
+  }
+
+ private:
+  const io::clock& clock_;
+  std::string base_url_;
+  secret key_;
+  std::string container_;
+  local_store store_;
+  io::pool disk_{1};
+};
+
+}  // namespace
+
+std::span<const option_spec> local_options() { return options_table; }
+
+result<made_driver> make_local(const option_values& options, const driver_context& context) {
+  const auto container = options.has("container") ? options.text("container") : "evp";
+  if (auto ok = check_name(container, "container"); !ok) return fail(std::move(ok.error()).at("container"));
+  if (context.local_root.empty() || context.local_signing_key.empty())
+    return fail(errc::failed_precondition, "type", "the LOCAL store is switched off in this backend");
+  auto base = parse_endpoint(context.local_base_url);
+  if (!base) return fail(std::move(base.error()).during("the backend's own base URL for LOCAL objects"));
+  made_driver made;
+  if (auto w = plain_http_warning(*base); !w.empty()) made.warnings.push_back(std::move(w));
+  made.endpoint = base->origin();
+  made.instance = std::make_unique<local_driver>(context, container);
+  return made;
+}
+
+}  // namespace evp::storage

@@ -1,0 +1,42 @@
+// What all drivers demand of requests, and how they read a storage's refusal: one place where a status becomes an
+// error.
+#pragma once
+
+#include "storage/driver.h"
+#include "storage/endpoint.h"
+
+namespace evp::storage {
+
+/// Checks a service's extra fields: names are tokens, values have no control characters, and none is one that the HTTP
+/// stack sets (Host, Content-Length, Connection ...). Errors: invalid_argument at "headers".
+result<void> check_fields(const http::headers& fields);
+
+/// Checks 1 s <= lifetime <= max. Errors: invalid_argument at "expirationDuration".
+result<void> check_lifetime(milliseconds lifetime, milliseconds max);
+
+/// Now plus the lifetime, in whole seconds as vendors count them, never later than asked for.
+timestamp expiry_of(timestamp now, milliseconds lifetime);
+
+/// 3 to 63 characters a-z 0-9 - beginning and ending with a letter or digit, no "--"; with `dots` also '.'.
+/// Errors: invalid_argument at the field.
+result<void> check_container_name(std::string_view name, std::string_view field, bool dots);
+
+/// A sentence for the user where grants would travel in the clear beyond this machine; else empty.
+std::string plain_http_warning(const endpoint& e);
+
+/// The error of an answer that is no success: `doing` names the step ("store the object"), `vendor_code` the
+/// storage's own name for it, or empty. Never holds URLs or bodies.
+error error_of_answer(const http::response& answer, std::string_view doing, std::string_view vendor_code);
+
+/// The text between <Code> and </Code> in an S3 error document; empty where there is none.
+std::string s3_error_code(std::string_view body);
+
+/// A storage's refusal is read up to here, even where the object itself must be smaller.
+inline constexpr std::uint64_t refusal_max_bytes = 64 << 10;
+/// The bytes of an object. Errors: too_large.
+result<std::string> within(std::string bytes, std::uint64_t max_bytes);
+
+/// The object's size and ETag from the fields of an answer to HEAD. Errors: data_corrupt (no usable Content-Length).
+result<object_info> info_of_head(const http::response& answer);
+
+}  // namespace evp::storage

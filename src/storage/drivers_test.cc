@@ -1,0 +1,233 @@
+// What every driver type accepts and refuses in its options, and what its grants look like, without any network.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/encoding.h"
+#include "storage/driver.h"
+
+namespace evp::storage {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+const std::string account_key = to_base64("0123456789abcdef0123456789abcdef");
+
+struct no_transport final : http::transport {
+  io::task<result<http::response>> send(http::request) override {
+    co_return fail(errc::unavailable, "no network here");
+  }
+};
+
+struct drivers_test : testing::Test {
+  no_transport transport;
+  io::manual_clock clock{*parse_rfc3339("2026-01-02T03:04:05.678Z")};
+  driver_context context{transport, clock, "", "/nonexistent", "http://127.0.0.1:8080", secret("signing key")};
+
+  using options = std::vector<std::pair<std::string, std::string>>;
+  result<made_driver> make(std::string_view type, const options& given) {
+    option_values values;
+    for (const auto& [name, value] : given) values.set(name, secret(value), false);
+    return (*find_driver_type(type))->make(values, context);
+  }
+  /// "field: code" of a refusal.
+  std::string refusal(std::string_view type, const options& given) {
+    const auto made = make(type, given);
+    return made ? "accepted" : made.error().field() + ": " + std::string(to_string(made.error().code()));
+  }
+  static std::string connection(std::string more = "") {
+    return "DefaultEndpointsProtocol=https;AccountName=someaccount;AccountKey=" + account_key +
+           ";EndpointSuffix=core.windows.net" + more;
+  }
+  static sign_spec spec(operation op, std::string object = "cam-1/a b.jpg") {
+    sign_spec s;
+    s.op = op;
+    s.object = std::move(object);
+    return s;
+  }
+};
+
+TEST_F(drivers_test, an_unknown_type_is_told_the_known_ones) {
+  const auto found = find_driver_type("GOPHER");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().field(), "type");
+  for (const auto& t : driver_types()) EXPECT_THAT(found.error().message(), HasSubstr(std::string(t.name)));
+}
+
+TEST_F(drivers_test, secret_options_are_declared_secret) {
+  for (const auto& t : driver_types())
+    for (const auto& o : t.options) {
+      const bool looks_secret = o.name == "connectionString" || o.name == "secretAccessKey" || o.name == "sessionToken";
+      EXPECT_EQ(o.type == option_spec::kind::secret, looks_secret) << o.name;
+      EXPECT_FALSE(o.help.empty());
+    }
+}
+
+TEST_F(drivers_test, lifetimes_outside_the_vendors_limits_are_refused) {
+  const std::pair<std::string, options> all[] = {{"AZURE", {{"connectionString", connection()}}},
+                                                 {"AWS", {{"accessKeyId", "AK"}, {"secretAccessKey", "SK"}}},
+                                                 {"LOCAL", {}}};
+  for (const auto& [type, given] : all) {
+    auto made = make(type, given);
+    ASSERT_TRUE(made) << type;
+    auto s = spec(operation::put);
+    for (const auto bad :
+         {milliseconds(0), milliseconds(999), milliseconds(-1), made->instance->caps().max_lifetime + seconds(1)}) {
+      s.lifetime = bad;
+      EXPECT_EQ(made->instance->sign(s).error().field(), "expirationDuration") << type << bad.count();
+    }
+    s.lifetime = made->instance->caps().max_lifetime;
+    EXPECT_LE(made->instance->sign(s)->expires_at, clock.now() + s.lifetime) << type;
+    s.fields = {{"X-A", "b\r\nX-C: d"}};
+    EXPECT_EQ(made->instance->sign(s).error().field(), "headers") << type;
+    s.fields = {{"host", "evil"}};
+    EXPECT_EQ(made->instance->sign(s).error().field(), "headers") << type;
+  }
+}
+
+// ---- AZURE ----
+
+TEST_F(drivers_test, the_announcements_azure_body_is_accepted_and_its_endpoint_wins_with_a_warning) {
+  auto made = make("AZURE", {{"endpoint", "http://someblob.core.windows.net"}, {"connectionString", connection()}});
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->endpoint, "http://someblob.core.windows.net");
+  EXPECT_THAT(made->warnings, testing::Contains(HasSubstr("endpoint and connectionString disagree")));
+  EXPECT_THAT(made->warnings, Not(testing::Contains(HasSubstr(account_key))));
+  auto s = spec(operation::put);
+  s.fields = {{"x-ms-blob-type", "BlockBlob"}};
+  const auto grant = *made->instance->sign(s);
+  EXPECT_THAT(grant.url.reveal(), StartsWith("http://someblob.core.windows.net/evp/cam-1/"
+                                             "a%20b.jpg?sv=2022-11-02&se=2026-01-02T03%3A06%3A05Z&sr=b&sp=cw&sig="));
+  EXPECT_THAT(grant.fields, ElementsAre(http::header{"x-ms-blob-type", "BlockBlob"}));
+  EXPECT_EQ(grant.expires_at, *parse_rfc3339("2026-01-02T03:06:05Z"));
+}
+
+TEST_F(drivers_test, azure_places_agree_in_all_their_spellings) {
+  const auto conn = "AccountName=devstoreaccount1;AccountKey=" + account_key;
+  const auto endpoint_of = [&](const options& o) {
+    auto made = make("AZURE", o);
+    if (!made) return made.error().message();
+    const auto url = made->instance->sign(spec(operation::get, "x"))->url.reveal();
+    return url.substr(0, url.find('?')) + (made->warnings.empty() ? "" : " warned");
+  };
+  EXPECT_EQ(endpoint_of({{"connectionString", connection()}}), "https://someaccount.blob.core.windows.net/evp/x");
+  EXPECT_EQ(
+      endpoint_of({{"connectionString", connection()}, {"endpoint", "https://SomeAccount.blob.core.windows.net:443/"}}),
+      "https://someaccount.blob.core.windows.net/evp/x");
+  EXPECT_EQ(endpoint_of({{"connectionString", conn}, {"endpoint", "https://127.0.0.1:10443"}}),
+            "https://127.0.0.1:10443/devstoreaccount1/evp/x");
+  EXPECT_EQ(endpoint_of({{"connectionString", conn + ";BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"},
+                         {"endpoint", "http://127.0.0.1:10000"}}),
+            "http://127.0.0.1:10000/devstoreaccount1/evp/x");
+  EXPECT_EQ(endpoint_of({{"connectionString", conn},
+                         {"endpoint", "https://azurite:10000/devstoreaccount1"},
+                         {"container", "my-box"}}),
+            "https://azurite:10000/devstoreaccount1/my-box/x");
+}
+
+TEST_F(drivers_test, azure_names_the_field_that_is_wrong) {
+  const std::string name = "AccountName=someaccount;";
+  EXPECT_EQ(refusal("AZURE", {}), "connectionString: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", "nonsense"}}), "connectionString: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", name + "AccountKey=not base64"}}),
+            "connectionString: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", name}}), "connectionString: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", "AccountName=Some/Account;AccountKey=" + account_key}}),
+            "connectionString: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", name + "AccountKey=" + account_key}}), "endpoint: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", connection()}, {"endpoint", "ftp://x"}}),
+            "endpoint: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", connection()}, {"endpoint", "https://x.example.com/other"}}),
+            "endpoint: invalid_argument");
+  EXPECT_EQ(refusal("AZURE", {{"connectionString", connection()}, {"container", "Bad_Name"}}),
+            "container: invalid_argument");
+  const auto made = make("AZURE", {{"connectionString", name + "AccountKey=pa$$word"}});
+  EXPECT_THAT(made.error().message(), Not(HasSubstr("pa$$word")));
+}
+
+TEST_F(drivers_test, azure_adds_the_blob_type_to_uploads_alone) {
+  auto made = make("AZURE", {{"connectionString", connection()}});
+  EXPECT_THAT(made->instance->sign(spec(operation::put))->fields,
+              ElementsAre(http::header{"x-ms-blob-type", "BlockBlob"}));
+  EXPECT_THAT(made->instance->sign(spec(operation::get))->fields, IsEmpty());
+  auto s = spec(operation::put);
+  s.fields = {{"X-MS-Blob-Type", "AppendBlob"}};
+  EXPECT_THAT(made->instance->sign(s)->fields, ElementsAre(http::header{"X-MS-Blob-Type", "AppendBlob"}));
+  EXPECT_THAT(made->instance->sign(s)->url.reveal(), HasSubstr("&spr=https&"));
+}
+
+// ---- AWS ----
+
+drivers_test::options aws(drivers_test::options more = {}) {
+  more.insert(more.end(), {{"accessKeyId", "AKIDEXAMPLE"}, {"secretAccessKey", "secret/+="}});
+  return more;
+}
+
+TEST_F(drivers_test, aws_finds_the_bucket_in_host_or_path) {
+  const auto place = [&](const options& o) {
+    auto made = make("AWS", aws(o));
+    if (!made) return made.error().field();
+    const auto url = made->instance->sign(spec(operation::get, "x"))->url.reveal();
+    return url.substr(0, url.find('?'));
+  };
+  EXPECT_EQ(place({}), "https://evp.s3.us-east-1.amazonaws.com/x");
+  EXPECT_EQ(place({{"region", "eu-central-1"}, {"bucket", "box"}}), "https://box.s3.eu-central-1.amazonaws.com/x");
+  EXPECT_EQ(place({{"container", "my.box"}}), "https://s3.us-east-1.amazonaws.com/my.box/x");
+  EXPECT_EQ(place({{"pathStyle", "true"}}), "https://s3.us-east-1.amazonaws.com/evp/x");
+  EXPECT_EQ(place({{"endpoint", "http://127.0.0.1:7480"}}), "http://127.0.0.1:7480/evp/x");
+  EXPECT_EQ(place({{"endpoint", "https://s3.example.com"}}), "https://s3.example.com/evp/x");
+  EXPECT_EQ(place({{"endpoint", "https://s3.example.com:8443"}, {"pathStyle", "false"}}),
+            "https://evp.s3.example.com:8443/x");
+  EXPECT_EQ(place({{"endpoint", "http://127.0.0.1:7480"}, {"pathStyle", "false"}}), "pathStyle");
+}
+
+TEST_F(drivers_test, aws_names_the_field_that_is_wrong) {
+  EXPECT_EQ(refusal("AWS", {}), "accessKeyId: invalid_argument");
+  EXPECT_EQ(refusal("AWS", {{"accessKeyId", "AK"}}), "secretAccessKey: invalid_argument");
+  EXPECT_EQ(refusal("AWS", aws({{"endpoint", "s3.example.com"}})), "endpoint: invalid_argument");
+  EXPECT_EQ(refusal("AWS", aws({{"endpoint", "https://s3.example.com/bucket"}})), "endpoint: invalid_argument");
+  EXPECT_EQ(refusal("AWS", aws({{"region", "EU/Central"}})), "region: invalid_argument");
+  EXPECT_EQ(refusal("AWS", aws({{"bucket", "a"}})), "bucket: invalid_argument");
+  EXPECT_EQ(refusal("AWS", aws({{"bucket", "box"}, {"container", "other"}})), "bucket: invalid_argument");
+  EXPECT_EQ(refusal("AWS", aws({{"sessionToken", "two words"}})), "sessionToken: invalid_argument");
+}
+
+TEST_F(drivers_test, aws_signs_the_services_fields_but_not_those_that_change_on_the_way) {
+  auto made = make("AWS", aws());
+  auto s = spec(operation::put);
+  s.fields = {{"x-amz-storage-class", "STANDARD_IA"}, {"Content-Type", "image/jpeg"}, {"User-Agent", "cam"}};
+  const auto grant = *made->instance->sign(s);
+  EXPECT_EQ(grant.fields, s.fields);
+  EXPECT_THAT(grant.url.reveal(), HasSubstr("X-Amz-SignedHeaders=content-type%3Bhost%3Bx-amz-storage-class"));
+}
+
+TEST_F(drivers_test, aws_keeps_requests_for_the_public_agent_small) {
+  auto made = make("AWS", aws({{"endpoint", "http://127.0.0.1:7480"}}));
+  auto s = spec(operation::put, std::string(1000, 'x'));
+  s.portless_host = true;
+  const auto grant = made->instance->sign(s);
+  ASSERT_TRUE(grant);
+  EXPECT_LT(grant->url.size(), 2000u);
+  s.object = std::string(1000, '+');  // three times as long when encoded
+  EXPECT_EQ(made->instance->sign(s).error().code(), errc::invalid_argument);
+  s.portless_host = false;
+  EXPECT_TRUE(made->instance->sign(s));
+}
+
+// ---- LOCAL ----
+
+TEST_F(drivers_test, local_grants_lead_to_the_backend_itself) {
+  auto made = make("LOCAL", {{"container", "box"}});
+  EXPECT_EQ(made->endpoint, "http://127.0.0.1:8080");
+  EXPECT_THAT(made->instance->sign(spec(operation::put))->url.reveal(),
+              StartsWith("http://127.0.0.1:8080/objects/box/cam-1/a%20b.jpg?exp="));
+  EXPECT_EQ(refusal("LOCAL", {{"container", "../etc"}}), "container: invalid_argument");
+  context.local_signing_key = secret();
+  EXPECT_EQ(refusal("LOCAL", {}), "type: failed_precondition");
+}
+
+}  // namespace
+}  // namespace evp::storage

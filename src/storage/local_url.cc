@@ -1,0 +1,118 @@
+// Signed URLs of the built-in object store, and the Range field of requests for its objects.
+#include <charconv>
+
+#include "base/crypto.h"
+#include "base/encoding.h"
+#include "base/names.h"
+#include "storage/local_store.h"
+
+namespace evp::storage {
+namespace {
+
+constexpr std::string_view path_prefix = "/objects/";
+
+std::string_view name_of(operation op) { return op == operation::put ? "PUT" : "GET"; }
+
+/// No part can hold '\n', so no two accesses have one text.
+std::string signature(const secret& key, const local_access& access) {
+  std::string text = "evp-local-1\n";
+  text.append(name_of(access.op)).append("\n").append(access.container).append("\n").append(access.object).append("\n");
+  text += std::to_string(access.expires_at.time_since_epoch().count());
+  return to_base64url(hmac_sha256(key.reveal(), text));
+}
+
+template <class Number>
+bool read_number(std::string_view text, Number& out) {
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return !text.empty() && ec == std::errc() && end == text.data() + text.size();
+}
+
+/// The three parameters, each exactly once, in any order.
+struct parameters {
+  std::string_view exp, op, sig;
+};
+result<parameters> read_query(std::string_view query) {
+  parameters p;
+  for (std::size_t at = 0; at < query.size();) {
+    const auto end = std::min(query.find('&', at), query.size());
+    const auto pair = query.substr(at, end - at);
+    const auto equals = std::min(pair.find('='), pair.size());
+    const auto name = pair.substr(0, equals);
+    const auto value = pair.substr(std::min(equals + 1, pair.size()));
+    auto* place = name == "exp" ? &p.exp : name == "op" ? &p.op : name == "sig" ? &p.sig : nullptr;
+    if (!place || !place->empty()) return fail(errc::permission_denied, "the URL has a parameter that was not signed");
+    *place = value;
+    at = end + 1;
+  }
+  return p;
+}
+
+}  // namespace
+
+secret sign_local_url(const secret& key, std::string_view base_url, const local_access& access) {
+  std::string url(base_url);
+  if (url.ends_with('/')) url.pop_back();
+  url.append(path_prefix)
+      .append(percent_encode(access.container))
+      .append("/")
+      .append(percent_encode(access.object, true));
+  url.append("?exp=").append(std::to_string(access.expires_at.time_since_epoch().count()));
+  url.append("&op=").append(name_of(access.op)).append("&sig=").append(signature(key, access));
+  return secret(std::move(url));
+}
+
+result<local_access> verify_local_url(const secret& key, std::string_view method, std::string_view path,
+                                      std::string_view query, timestamp now) {
+  if (!path.starts_with(path_prefix))
+    return fail(errc::invalid_argument, "the path must be /objects/<container>/<object>");
+  path.remove_prefix(path_prefix.size());
+  const auto slash = path.find('/');
+  if (slash == path.npos) return fail(errc::invalid_argument, "the path must be /objects/<container>/<object>");
+  local_access access;
+  TRY(access.container, percent_decode(path.substr(0, slash)));
+  TRY(access.object, percent_decode(path.substr(slash + 1)));
+  CHECK(check_name(access.container, "the container"));
+  CHECK(check_object_name(access.object));
+
+  TRY(const auto given, read_query(query));
+  std::int64_t expires = 0;
+  if (given.sig.empty()) return fail(errc::permission_denied, "the URL has no signature: ask for a new one");
+  if ((given.op != "PUT" && given.op != "GET") || !read_number(given.exp, expires))
+    return fail(errc::permission_denied, "the URL's signature is not valid");
+  access.op = given.op == "PUT" ? operation::put : operation::get;
+  access.expires_at = timestamp(milliseconds(expires));
+  if (!equal_in_constant_time(given.sig, signature(key, access)))
+    return fail(errc::permission_denied, "the URL's signature is not valid");
+  if (now >= access.expires_at) return fail(errc::permission_denied, "the URL has expired: ask for a new one");
+  const bool allowed = access.op == operation::put ? method == "PUT" : method == "GET" || method == "HEAD";
+  if (!allowed) return fail(errc::permission_denied, "the URL was not signed for this method");
+  return access;
+}
+
+result<std::optional<byte_range>> parse_byte_range(std::string_view field, std::uint64_t size) {
+  constexpr std::string_view unit = "bytes=";
+  const auto ignored = std::optional<byte_range>();
+  if (!field.starts_with(unit) || field.find(',') != field.npos) return ignored;
+  const auto spec = field.substr(unit.size());
+  const auto dash = spec.find('-');
+  if (dash == spec.npos) return ignored;
+  const auto first_text = spec.substr(0, dash), last_text = spec.substr(dash + 1);
+
+  std::uint64_t first = 0, last = 0;
+  const auto unsatisfiable = [] { return fail(errc::invalid_argument, "the range lies beyond the object's end"); };
+  if (first_text.empty()) {  // the last N bytes
+    if (!read_number(last_text, last)) return ignored;
+    if (last == 0 || size == 0) return unsatisfiable();
+    const auto length = std::min(last, size);
+    return byte_range{size - length, length};
+  }
+  if (!read_number(first_text, first)) return ignored;
+  if (last_text.empty())
+    last = UINT64_MAX;
+  else if (!read_number(last_text, last) || last < first)
+    return ignored;
+  if (first >= size) return unsatisfiable();
+  return byte_range{first, std::min(last, size - 1) - first + 1};
+}
+
+}  // namespace evp::storage

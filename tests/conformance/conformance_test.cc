@@ -1,0 +1,307 @@
+// What every storage driver must do, on a real server: the same tests for all of them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "base/crypto.h"
+#include "base/encoding.h"
+#include "base/names.h"
+#include "names.h"
+#include "servers.h"
+#include "storages.h"
+
+namespace evp {
+namespace {
+
+using storage::operation;
+
+/// A configured driver, the executor it runs on, and a device.
+struct conformance : testing::TestWithParam<storage_setup> {
+  io::asio::io_context context;
+  std::unique_ptr<http::client> client = std::make_unique<http::client>(context.get_executor());
+  io::manual_clock clock{io::system_clock().now()};
+  const secret local_key{"conformance"};
+  std::unique_ptr<storage::driver> driver;
+  std::unique_ptr<device> actor;
+
+  void SetUp() override {
+    driver = make({});
+    const auto& p = GetParam();
+    if (p.type == "LOCAL")
+      actor = make_local_device(local_key, root(), device_clock);
+    else
+      actor = p.agent ? make_agent_device() : make_runtime_device(*client, p.ca_pem());
+    ASSERT_TRUE(run(driver->prepare()));
+  }
+
+  /// One for each setup, since some share a server.
+  std::string container() const {
+    auto name = "evp-" + GetParam().name;
+    for (char& c : name) c = c == '_' ? '-' : char(std::tolower(c));
+    return name;
+  }
+  static std::filesystem::path root() { return servers::folder() / "local"; }
+
+  std::unique_ptr<storage::driver> make(const std::map<std::string, std::string>& instead) {
+    storage::option_values values;
+    auto options = GetParam().options();
+    options["container"] = container();
+    for (const auto& [name, value] : instead) options[name] = value;
+    for (const auto& [name, value] : options) values.set(name, secret(value), true);
+    const storage::driver_context c{*client, clock, GetParam().ca_pem(), root(), "http://127.0.0.1:8080", local_key};
+    auto made = (*storage::find_driver_type(GetParam().type))->make(values, c);
+    if (!made) throw std::runtime_error(made.error().message());
+    return std::move(made->instance);
+  }
+
+  template <class T>
+  T run(io::task<T> t) {
+    std::optional<T> out;
+    io::asio::co_spawn(context, std::move(t), [&](std::exception_ptr e, T v) {
+      if (e) std::rethrow_exception(e);
+      out.emplace(std::move(v));
+    });
+    context.restart();
+    while (!out) context.run_one();
+    return std::move(*out);
+  }
+
+  result<storage::signed_request> grant(operation op, const std::string& object, milliseconds lifetime = seconds(120)) {
+    storage::sign_spec s;
+    s.op = op;
+    s.object = object;
+    s.lifetime = lifetime;
+    s.portless_host = GetParam().agent;
+    if (op == operation::put) s.fields = GetParam().service_fields;
+    return driver->sign(s);
+  }
+
+  /// The status that the storage answers; 0 for no answer.
+  int status(const std::string& method, const std::string& url, const http::headers& fields,
+             const std::string& body = "body") {
+    auto answer = run(actor->send(method, url, fields, body));
+    EXPECT_TRUE(answer) << answer.error().message();
+    return answer ? answer->status : 0;
+  }
+  int execute(const storage::signed_request& g, const std::string& body = "body") {
+    return status(g.method, g.url.reveal(), g.fields, body);
+  }
+
+  bool exists(const std::string& object) {
+    const auto info = run(driver->stat(object));
+    EXPECT_TRUE(info || info.error().code() == errc::not_found) << info.error().message();
+    return info.has_value();
+  }
+  static bool is_refusal(int status) { return status >= 400 && status < 500; }
+
+  /// The URL with another character at the end of its signature, which stays well-formed.
+  static std::string forged(const secret& url) {
+    auto text = url.reveal();
+    auto at = text.find("ignature=");
+    at = at == text.npos ? text.find("sig=") + 4 : at + 9;
+    text[at] = text[at] == 'a' ? 'b' : 'a';
+    return text;
+  }
+
+  io::system_clock device_clock;
+};
+
+TEST_P(conformance, the_container_can_be_prepared_again) { EXPECT_TRUE(run(driver->prepare())); }
+
+TEST_P(conformance, the_backend_stores_describes_reads_and_removes_an_object) {
+  ASSERT_TRUE(run(driver->put("backend/canary 1", "hello")));
+  const auto info = run(driver->stat("backend/canary 1"));
+  ASSERT_TRUE(info) << info.error().message();
+  EXPECT_EQ(info->size, 5u);
+  EXPECT_FALSE(info->etag.empty());
+  EXPECT_EQ(run(driver->get("backend/canary 1", 5)).value(), "hello");
+  EXPECT_EQ(run(driver->get("backend/canary 1", 4)).error().code(), errc::too_large);
+  EXPECT_TRUE(run(driver->remove("backend/canary 1")));
+  EXPECT_FALSE(exists("backend/canary 1"));
+}
+
+TEST_P(conformance, a_missing_object_is_not_found_and_removing_it_succeeds) {
+  EXPECT_EQ(run(driver->stat("missing")).error().code(), errc::not_found);
+  EXPECT_EQ(run(driver->get("missing", 100)).error().code(), errc::not_found);
+  EXPECT_TRUE(run(driver->remove("missing")));
+}
+
+TEST_P(conformance, wrong_credentials_are_named_as_such_and_never_repeated) {
+  if (GetParam().wrong_credentials.empty()) {  // LOCAL has none: a URL of another key must then be refused
+    EXPECT_EQ(GetParam().type, "LOCAL");
+    auto other = make_local_device(secret("another key"), root(), device_clock);
+    const auto g = *grant(operation::put, "credentials");
+    EXPECT_EQ(run(other->send("PUT", g.url.reveal(), g.fields, "x"))->status, 403);
+    return;
+  }
+  const auto wrong = make(GetParam().wrong_credentials);
+  for (const auto& outcome : {run(wrong->prepare()), run(wrong->put("x", "y")), run(wrong->remove("x"))}) {
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().code(), errc::unauthenticated) << outcome.error().message();
+    EXPECT_THAT(outcome.error().message(), testing::Not(testing::HasSubstr("d3Jvbmcga2V5")));
+    EXPECT_THAT(outcome.error().message(), testing::Not(testing::HasSubstr("://")));
+  }
+}
+
+TEST_P(conformance, a_device_stores_and_reads_with_signed_urls) {
+  const auto put = *grant(operation::put, "device/photo.jpg");
+  const auto code = execute(put, "the picture");
+  EXPECT_THAT(put.expect, testing::Contains(code));
+  EXPECT_EQ(run(driver->get("device/photo.jpg", 100)).value(), "the picture");
+  const auto get = *grant(operation::get, "device/photo.jpg");
+  const auto answer = run(actor->send(get.method, get.url.reveal(), get.fields, ""));
+  EXPECT_THAT(get.expect, testing::Contains(answer->status));
+  EXPECT_THAT(answer->body, testing::HasSubstr("the picture"));
+}
+
+TEST_P(conformance, an_empty_object_can_be_stored) {
+  const auto put = *grant(operation::put, "device/empty");
+  EXPECT_THAT(put.expect, testing::Contains(execute(put, "")));
+  EXPECT_EQ(run(driver->stat("device/empty"))->size, 0u);
+}
+
+TEST_P(conformance, a_forged_signature_is_refused) {
+  const auto put = *grant(operation::put, "forged");
+  EXPECT_TRUE(is_refusal(status("PUT", forged(put.url), put.fields)));
+  EXPECT_FALSE(exists("forged"));
+  ASSERT_TRUE(run(driver->put("forged", "x")));
+  const auto get = *grant(operation::get, "forged");
+  EXPECT_TRUE(is_refusal(status("GET", forged(get.url), get.fields)));
+}
+
+TEST_P(conformance, a_url_is_worth_nothing_for_another_object) {
+  const auto put = *grant(operation::put, "own-name");
+  auto url = put.url.reveal();
+  url.replace(url.find("own-name"), 8, "oth-name");
+  EXPECT_TRUE(is_refusal(status("PUT", url, put.fields)));
+  EXPECT_FALSE(exists("oth-name"));
+}
+
+TEST_P(conformance, a_url_is_worth_nothing_for_another_method) {
+  ASSERT_TRUE(run(driver->put("method", "old")));
+  const auto put = *grant(operation::put, "method");
+  EXPECT_TRUE(is_refusal(status("GET", put.url.reveal(), put.fields)));
+  EXPECT_TRUE(is_refusal(status("DELETE", put.url.reveal(), put.fields)));
+  const auto get = *grant(operation::get, "method");
+  EXPECT_TRUE(is_refusal(status("PUT", get.url.reveal(), put.fields)));
+  EXPECT_TRUE(is_refusal(status("DELETE", get.url.reveal(), get.fields)));
+  EXPECT_EQ(run(driver->get("method", 10)).value(), "old");
+}
+
+TEST_P(conformance, an_expired_url_is_refused) {
+  clock.advance(-std::chrono::hours(1));
+  const auto put = *grant(operation::put, "expired", seconds(60));
+  clock.advance(std::chrono::hours(1));
+  EXPECT_LT(put.expires_at, clock.now());
+  EXPECT_TRUE(is_refusal(execute(put)));
+  EXPECT_FALSE(exists("expired"));
+}
+
+TEST_P(conformance, what_the_grant_demands_to_be_sent_is_demanded_by_the_storage) {
+  const auto put = *grant(operation::put, "fields");
+  if (put.fields.empty()) {  // nothing is demanded, so nothing may be needed
+    EXPECT_THAT(put.expect, testing::Contains(status("PUT", put.url.reveal(), {})));
+    return;
+  }
+  for (std::size_t i = 0; i < put.fields.size(); ++i) {
+    auto without = put.fields;
+    without.erase(without.begin() + std::ptrdiff_t(i));
+    EXPECT_TRUE(is_refusal(status("PUT", put.url.reveal(), without))) << put.fields[i].name;
+    auto changed = put.fields;
+    changed[i].value = "other";
+    EXPECT_TRUE(is_refusal(status("PUT", put.url.reveal(), changed))) << put.fields[i].name;
+  }
+  EXPECT_FALSE(exists("fields"));
+  EXPECT_THAT(put.expect, testing::Contains(execute(put)));
+}
+
+TEST_P(conformance, nasty_names_reach_exactly_their_object) {
+  std::size_t stored = 0;
+  for (const auto& name : nasty_names()) {
+    ASSERT_TRUE(check_object_name(name)) << name;
+    const auto put = grant(operation::put, name);
+    if (!put) {  // only the public agent's small request head may stand against a name
+      EXPECT_TRUE(GetParam().agent && percent_encode(name, true).size() > 1000) << name;
+      continue;
+    }
+    const auto body = "I am " + name;
+    EXPECT_THAT(put->expect, testing::Contains(execute(*put, body))) << name;
+    const auto back = run(driver->get(name, 4096));
+    ASSERT_TRUE(back) << name << ": " << back.error().message();
+    EXPECT_EQ(*back, body);
+    ++stored;
+  }
+  EXPECT_GE(stored, 40u);
+}
+
+TEST_P(conformance, requests_for_the_public_agent_stay_small) {
+  storage::sign_spec s;
+  s.object = std::string(900, 'n');
+  s.portless_host = true;
+  s.fields = GetParam().service_fields;
+  const auto g = driver->sign(s);
+  ASSERT_TRUE(g);
+  auto size = g->url.size();
+  for (const auto& f : g->fields) size += f.name.size() + f.value.size() + 4;
+  EXPECT_LT(size, 2000u);
+}
+
+std::string name_of(const testing::TestParamInfo<storage_setup>& info) { return info.param.name; }
+INSTANTIATE_TEST_SUITE_P(on, conformance, testing::ValuesIn(storages()), name_of);
+
+// ---- what concerns one vendor ----
+
+struct azure_https_test : conformance {};
+INSTANTIATE_TEST_SUITE_P(on, azure_https_test, testing::Values(storages()[1]), name_of);
+
+TEST_P(azure_https_test, a_server_that_the_services_certificate_does_not_cover_is_refused) {
+  auto stranger = make_runtime_device(*client, "");  // the system's authorities don't know our private one
+  const auto put = *grant(operation::put, "tls");
+  const auto answer = run(stranger->send("PUT", put.url.reveal(), put.fields, "x"));
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code(), errc::permission_denied);
+}
+
+TEST_P(azure_https_test, a_grant_for_https_is_worth_nothing_over_http) {
+  const auto plain = make({{"endpoint", servers::value("AZURITE_HTTP")}});  // the same account without TLS
+  ASSERT_TRUE(run(plain->prepare()));
+  const auto put = *grant(operation::put, "downgrade");
+  auto url = put.url.reveal();
+  url.replace(0, servers::value("AZURITE_HTTPS").size(), servers::value("AZURITE_HTTP"));
+  EXPECT_EQ(status("PUT", url, put.fields), 403);
+  EXPECT_EQ(run(plain->stat("downgrade")).error().code(), errc::not_found);
+}
+
+struct s3_host_test : conformance {};
+INSTANTIATE_TEST_SUITE_P(on, s3_host_test, testing::Values(storages()[3]), name_of);
+
+TEST_P(s3_host_test, each_form_of_host_works_for_its_own_device) {
+  auto agent = make_agent_device();
+  storage::sign_spec s;
+  s.object = "host";
+  const auto with_port = *driver->sign(s);
+  s.portless_host = true;
+  const auto portless = *driver->sign(s);
+  EXPECT_EQ(run(actor->send("PUT", with_port.url.reveal(), {}, "x"))->status, 200);
+  EXPECT_EQ(run(agent->send("PUT", portless.url.reveal(), {}, "x"))->status, 200);
+  // The other way round RGW is kind: it tries its own port too when Host has none.
+  EXPECT_EQ(run(actor->send("PUT", portless.url.reveal(), {}, "x"))->status, 403);
+}
+
+TEST_P(s3_host_test, a_missing_bucket_is_made) {
+  const auto fresh = make({{"container", "made-" + random_id(10)}});
+  EXPECT_EQ(run(fresh->put("x", "y")).error().code(), errc::not_found);
+  ASSERT_TRUE(run(fresh->prepare()));
+  EXPECT_TRUE(run(fresh->put("x", "y")));
+}
+
+}  // namespace
+}  // namespace evp
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  testing::AddGlobalTestEnvironment(new servers);
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,28 @@
+// The storages that the suite runs against: a driver type with options, and the device that will execute its grants.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "devices.h"
+
+namespace evp {
+
+struct storage_setup {
+  std::string name;  ///< as it appears in test names
+  std::string type;
+  bool agent = false;  ///< the public agent: Host without port
+  /// Options that the servers decide, so known only once they run.
+  std::map<std::string, std::string> (*options)();
+  std::string (*ca_pem)();
+  std::map<std::string, std::string> wrong_credentials;  ///< options that replace the right ones
+  http::headers service_fields;                          ///< "headers" of the service
+};
+
+const std::vector<storage_setup>& storages();
+inline void PrintTo(const storage_setup& s, std::ostream* out) { *out << s.name; }
+
+}  // namespace evp

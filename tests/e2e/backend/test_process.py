@@ -1,0 +1,136 @@
+"""The process: restart, lock, secrets on disk and in memory, listeners, the object store's own rules."""
+
+import base64
+import hashlib
+import os
+import pathlib
+import subprocess
+import time
+
+import pytest
+from conftest import BIN, LOCAL, Backend
+from raw_put import exchange
+
+SECRET = base64.b64encode(b"a very secret account key of sixty-four bytes, to be seen nowhere").decode()
+
+
+def test_all_survives_a_restart(tmp_path):
+    b = Backend(tmp_path / "data").start()
+    b.ok("POST", "/v1/storage-access-services", LOCAL)
+    credentials = b.make_device("cam-1")
+    b.ok("PUT", "/v1/devices/cam-1/configuration/up/a", {"value": "1"})
+    agent = b.agent("cam-1", credentials)
+    agent.begin()
+    token = agent.token("f")
+    agent.close()
+    admin = b.token
+    b.stop()
+    assert not (tmp_path / "data/ready.json").exists()
+
+    b.start()
+    assert b.token == admin
+    agent = b.agent("cam-1", credentials)
+    assert agent.begin()["shared"]["configuration/up/a"] == "1"
+    assert agent.token("g")["status"] == "ok"
+    agent.close()
+    assert len(b.ok("GET", "/v1/uploads")["uploads"]) == 2
+    assert token["status"] == "ok"
+    b.stop()
+
+
+def test_a_second_backend_on_the_same_folder_is_refused(tmp_path):
+    b = Backend(tmp_path / "data").start()
+    second = subprocess.run([BIN / "evp-backend", "--data", tmp_path / "data", "--listen", "127.0.0.1:0"], capture_output=True,
+                            text=True, timeout=20)
+    assert second.returncode == 1 and "another evp-backend" in second.stderr
+    assert b.rest("GET", "/v1/devices").ok
+    b.stop()
+
+
+@pytest.mark.parametrize("flags,word", [
+    (["--listen", "0.0.0.0:0"], "--tls-cert"), (["--listen", "127.0.0.1:0", "--mqtt-listen", "0.0.0.0:0"], "--mqtt-tls-cert"),
+    (["--listen", "nonsense"], "address:port")])
+def test_a_listener_beyond_loopback_needs_tls(tmp_path, flags, word):
+    done = subprocess.run([BIN / "evp-backend", "--data", tmp_path / "data", *flags], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and word in done.stderr, done.stderr
+
+
+def test_secrets_are_nowhere_to_be_read(tmp_path):
+    b = Backend(tmp_path / "data", "--allowed-endpoint-networks", "127.0.0.0/8").start()
+    b.ok("POST", "/v1/storage-access-services", {
+        "type": "AZURE", "endpoint": "http://127.0.0.1:1/acc",
+        "connectionString": f"DefaultEndpointsProtocol=http;AccountName=acc;AccountKey={SECRET};EndpointSuffix=x.test"})
+    b.ok("POST", "/v1/storage-access-services", {**LOCAL, "name": "local"})
+    credentials = b.make_device("cam-1")
+    agent = b.agent("cam-1", credentials)
+    agent.begin()
+    url = agent.token("f", "local")["URL"]
+    exchange("PUT", url, b"x")
+    b.rest("POST", "/v1/storage-access-services/default/test")
+    agent.close()
+
+    signature = url.split("sig=")[1].split("&")[0]
+    places = {"log": b.log.read_bytes(), "argv": pathlib.Path(f"/proc/{b.process.pid}/cmdline").read_bytes()}
+    try:
+        places["environ"] = pathlib.Path(f"/proc/{b.process.pid}/environ").read_bytes()
+    except PermissionError:
+        pass  # not dumpable: even better
+    for name in ("storage-access-services", "devices", "uploads"):
+        places[name] = b.rest("GET", "/v1/" + name).content
+    places["metrics"] = b.rest("GET", "/metrics").content
+    b.stop()
+    for file in (tmp_path / "data").rglob("*"):
+        if file.is_file() and file.name != "admin.token":
+            places[str(file)] = file.read_bytes()
+    for place, content in places.items():
+        for secret in (SECRET, SECRET[:40], credentials["password"], signature, b.token):
+            assert secret.encode() not in content, place
+    for file in (tmp_path / "data").rglob("*"):
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_the_process_leaves_no_core(backend):
+    limits = pathlib.Path(f"/proc/{backend.process.pid}/limits").read_text()
+    core = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert core.split()[4:6] == ["0", "0"]
+    # A process that is not dumpable is owned by root in /proc, whoever runs it (proc(5)).
+    if os.geteuid() != 0:
+        assert pathlib.Path(f"/proc/{backend.process.pid}/environ").stat().st_uid == 0
+
+
+@pytest.fixture
+def grant(agents):
+    agent = agents(f"store-{time.monotonic_ns()}")
+    agent.begin()
+    return lambda name, **more: agent.token(name, **more)["URL"]
+
+
+def test_the_store_checks_md5_and_create_only(grant):
+    content, url = b"content", grant("a")
+    wrong = base64.b64encode(hashlib.md5(b"other").digest()).decode()
+    right = base64.b64encode(hashlib.md5(content).digest()).decode()
+    assert exchange("PUT", url, content, [("Content-MD5", wrong)])[0] == 400
+    assert exchange("PUT", url, content, [("Content-MD5", right), ("If-None-Match", "*")])[0] == 201
+    assert exchange("PUT", url, content, [("If-None-Match", "*")])[0] == 412
+
+
+def test_the_store_serves_ranges(grant):
+    content = bytes(range(200))
+    assert exchange("PUT", grant("r"), content)[0] == 201
+    url = grant("r", operation="get", accept=["report/1"])
+    assert exchange("GET", url)[2] == content
+    status, fields, body = exchange("GET", url, headers=[("Range", "bytes=10-19")])
+    assert (status, fields["content-range"], body) == (206, "bytes 10-19/200", content[10:20])
+    assert exchange("GET", url, headers=[("Range", "bytes=-5")])[2] == content[-5:]
+    status, fields, _ = exchange("GET", url, headers=[("Range", "bytes=500-")])
+    assert (status, fields["content-range"]) == (416, "bytes */200")
+    status, fields, body = exchange("HEAD", url)
+    assert (status, fields["content-length"], body) == (200, "200", b"")
+    assert exchange("PUT", url, b"x")[0] == 403
+
+
+def test_a_changed_url_is_refused(grant):
+    url = grant("u")
+    for bad in (url.replace("/u?", "/v?"), url.replace("op=PUT", "op=GET"), url[:-2], url.split("?")[0]):
+        status, _, body = exchange("PUT", bad, b"x")
+        assert status in (400, 403) and b'"error"' in body, bad
