@@ -82,7 +82,8 @@ def broker(tmp_path_factory, certificates):
     secret_file = folder / "password"
     secret_file.touch(mode=0o600)
     secret_file.write_text(password)
-    settings = (f"allow_anonymous false\nmax_queued_messages 0\nmessage_size_limit 131072\n"
+    # As embedded_broker writes it. With max_queued_messages 0 mosquitto 2.0.11 ends a connection at each denied publish.
+    settings = (f"allow_anonymous false\nmax_queued_messages 1000000\nmessage_size_limit 131072\nmax_packet_size 262144\nset_tcp_nodelay true\n"
                 f"plugin {PLUGIN}\nplugin_opt_backend_password_file {secret_file}\n")
     tls = (f"cafile {certificates}/ca.pem\ncertfile {certificates}/broker.pem\nkeyfile {certificates}/broker.key\n"
            "require_certificate true\n")

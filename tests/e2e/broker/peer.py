@@ -1,6 +1,7 @@
 """MQTT clients of the tests: devices, and the backend's side of the plugin."""
 import hashlib
 import queue
+import socket
 import threading
 import time
 
@@ -35,10 +36,14 @@ class Peer:
         self.mqtt.on_connect = lambda _c, _u, _f, rc, _p=None: self.connack.put(rc)
         self.mqtt.on_subscribe = lambda _c, _u, _mid, codes, _p=None: self.acks.put(codes[0])
         self.mqtt.on_message = lambda _c, _u, m: self.messages.put(m)
-        self.mqtt.on_disconnect = self._on_disconnect
+        handle = self.mqtt._handle_disconnect
+        self.mqtt._handle_disconnect = lambda: self._note_reason(handle)
 
-    def _on_disconnect(self, _client, _userdata, rc, _properties=None):
-        self.reason = rc
+    def _note_reason(self, handle):
+        """The reason of the broker's DISCONNECT (MQTT 5); paho 1.6 overlooks it in a packet without properties."""
+        packet = self.mqtt._in_packet["packet"]
+        self.reason = packet[0] if packet else 0
+        return handle()
 
     def connect(self):
         kwargs = {}
@@ -47,7 +52,9 @@ class Peer:
             properties.SessionExpiryInterval = self.expiry
             kwargs = {"clean_start": self.clean, "properties": properties}
         self.mqtt.connect("127.0.0.1", self.port, 60, **kwargs)
+        self.mqtt.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the times are the broker's
         self.thread = threading.Thread(target=self._run, daemon=True)
+        self.mqtt._thread = self.thread  # as loop_start() does: paho then leaves all writing to this thread
         self.thread.start()
         code = self._next(self.connack, "CONNACK")
         code = code if isinstance(code, int) else code.value
@@ -56,10 +63,12 @@ class Peer:
         return self
 
     def _run(self):
-        while self.mqtt.loop(timeout=0.2) == paho.MQTT_ERR_SUCCESS:
-            pass
-        self.closed_at = time.monotonic()
-        self.closed.set()
+        try:
+            while self.mqtt.loop(timeout=0.2) == paho.MQTT_ERR_SUCCESS:
+                pass
+        finally:
+            self.closed_at = time.monotonic()
+            self.closed.set()
 
     def _next(self, source, what):
         end = time.monotonic() + LIMIT
@@ -86,7 +95,7 @@ class Peer:
         info = self.mqtt.publish(topic, payload, qos, retain, properties)
         if qos:
             end = time.monotonic() + LIMIT
-            while not info.is_published():
+            while info.rc != paho.MQTT_ERR_SUCCESS or not info.is_published():
                 if self.closed.is_set():
                     raise ConnectionError("closed before PUBACK")
                 if time.monotonic() > end:
@@ -100,12 +109,12 @@ class Peer:
 
     def die(self):
         """Ends the connection without DISCONNECT, so that the broker publishes the will."""
-        self.mqtt.socket().close()
-        self.closed.wait(LIMIT)
+        self.mqtt.socket().shutdown(socket.SHUT_RDWR)
+        assert self.closed.wait(LIMIT)
 
     def leave(self):
         self.mqtt.disconnect()
-        self.closed.wait(LIMIT)
+        assert self.closed.wait(LIMIT)
 
 
 class Backend(Peer):
