@@ -1,4 +1,7 @@
 // What a module may not do: each attempt is made by a real process, and refused; the others live on.
+#include <linux/landlock.h>
+#include <sys/syscall.h>
+
 #include <csignal>
 #include <cstdlib>
 
@@ -86,6 +89,28 @@ TEST_F(hostile_module, cannot_leave_a_process_behind) {
     struct stat st {};
     if (::stat(p.path().c_str(), &st) == 0) { EXPECT_NE(st.st_uid, 64300u) << p.path(); }
   }
+}
+
+class hostile_module_without_root : public supervised {
+ protected:
+  void SetUp() override {
+    const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, 1);
+    if (abi < 1) GTEST_SKIP() << "this kernel has no Landlock";
+    options_.separate_users = false;
+    supervised::SetUp();
+    s_->apply(wanting({"evil", "good"}));
+    ASSERT_TRUE(until_status("ok"));
+  }
+};
+
+TEST_F(hostile_module_without_root, is_confined_to_its_workspace_by_landlock) {
+  std::ofstream(options_.data / "queue") << "signed URLs";
+  const auto eacces = std::to_string(EACCES);
+  EXPECT_EQ(ask("evil", "create", workspace("evil") + "/mine"), "0");
+  EXPECT_EQ(ask("evil", "open", (options_.data / "queue").string()), eacces);
+  EXPECT_EQ(ask("evil", "list", workspace("good")), eacces);
+  EXPECT_EQ(ask("evil", "create", workspace("good") + "/planted"), eacces);
+  EXPECT_EQ(ask("evil", "create", (options_.data / "modules/planted").string()), eacces);
 }
 
 }  // namespace

@@ -38,12 +38,14 @@ class fake_transport final : public http::transport {
 
 class counting_blobs final : public blobs {
  public:
-  result<std::uint64_t> submit(blob_order order, std::function<void(blob_outcome)>) override {
+  result<std::uint64_t> submit(blob_order order, std::function<void(blob_outcome)> done) override {
     orders.push_back(std::move(order));
+    callbacks.push_back(std::move(done));
     return orders.size();
   }
   void forget_callbacks(const std::string&) override {}
   std::vector<blob_order> orders;
+  std::vector<std::function<void(blob_outcome)>> callbacks;
 };
 
 class supervised : public testing::Test {
