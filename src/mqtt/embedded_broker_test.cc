@@ -175,5 +175,98 @@ TEST_F(embedded_broker_test, plaintext_beyond_loopback_needs_consent) {
   EXPECT_EQ(refusal(o).code(), errc::invalid_argument);
 }
 
+// A CA, a broker certificate for 127.0.0.1, one for another host, and a device's certificate; a stranger's CA.
+class tls_test : public embedded_broker_test {
+ protected:
+  tls_test() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "evp-tls-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+    const std::string script = R"(set -e
+      make_ca() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=$1 -keyout $1.key -out $1.pem; }
+      make() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=$1 -keyout $1.key -out $1.csr
+               echo "subjectAltName=$2" > $1.san
+               openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile $1.san -out $1.pem; }
+      make_ca ca; make_ca stranger; make broker IP:127.0.0.1; make elsewhere DNS:elsewhere.example; make cam-1 DNS:cam-1)";
+    const auto command = "cd " + folder_.string() + " && (" + script + ") >log 2>&1";
+    EXPECT_EQ(std::system(command.c_str()), 0) << text_of((folder_ / "log").string());
+  }
+  ~tls_test() override { std::filesystem::remove_all(folder_); }
+
+  embedded_broker_options with_certificate(const std::string& name) {
+    auto o = settings();
+    o.tls = listener_tls{folder_ / (name + ".pem"), folder_ / (name + ".key"), folder_ / "ca.pem", true};
+    return o;
+  }
+  options device(const embedded_broker& broker, const std::string& ca) const {
+    options o;
+    o.port = broker.port();
+    o.tls = tls_options{(folder_ / ca).string(), (folder_ / "cam-1.pem").string(), (folder_ / "cam-1.key").string()};
+    return o;
+  }
+  // What ends the first attempt of a client, or nothing when it connects.
+  std::optional<error> attempt(const options& o) {
+    bool up = false;
+    std::optional<error> why;
+    callbacks c;
+    c.on_connected = [&] { up = true; };
+    c.on_disconnected = [&](const error& e) { why = why ? why : e; };
+    client device(context_.get_executor(), o, c);
+    device.start();
+    EXPECT_TRUE(until([&] { return up || why; }));
+    return why;
+  }
+  std::filesystem::path folder_;
+};
+
+TEST_F(tls_test, a_device_with_a_certificate_connects_and_the_backend_needs_none) {
+  const auto broker = started(with_certificate("broker"));
+  ASSERT_TRUE(broker);
+  EXPECT_NE(broker->port(), broker->backend_port());
+  EXPECT_EQ(attempt(device(*broker, "ca.pem"))->code(), errc::unauthenticated)
+      << "the backend has not told about it yet";
+
+  std::vector<message> at_backend;
+  callbacks b;
+  std::unique_ptr<client> backend;
+  b.on_connected = [&] { EXPECT_TRUE(backend->publish(control::topic, "batch 1\nset cam-1 - -\n", 1)); };
+  b.on_message = [&](message m) { at_backend.push_back(std::move(m)); };
+  backend = std::make_unique<client>(context_.get_executor(), broker->backend_options("backend"), b);
+  backend->subscribe("evp/devices/#", 1);
+  backend->start();
+  ASSERT_TRUE(until([&] { return at_backend.size() == 1; }));
+  bool up = false;
+  callbacks c;
+  c.on_connected = [&] { up = true; };
+  client cam(context_.get_executor(), device(*broker, "ca.pem"), c);
+  cam.start();
+  ASSERT_TRUE(until([&] { return up; }));
+  const std::string large(100'000, 'x');
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(cam.publish("v1/devices/me/telemetry", large, i % 2));
+  ASSERT_TRUE(until([&] { return at_backend.size() == 21; }));
+  EXPECT_EQ(at_backend.back().payload, large);
+}
+
+TEST_F(tls_test, a_broker_of_another_issuer_is_refused) {
+  const auto broker = started(with_certificate("broker"));
+  ASSERT_TRUE(broker);
+  for (const char* ca : {"stranger.pem", "missing.pem"}) {
+    const auto why = attempt(device(*broker, ca));
+    ASSERT_TRUE(why);
+    EXPECT_EQ(why->code(), errc::unauthenticated);
+    EXPECT_THAT(why->message(), HasSubstr("TLS"));
+  }
+  auto system_authorities = device(*broker, "ca.pem");
+  system_authorities.tls->ca_file.clear();
+  EXPECT_TRUE(attempt(system_authorities));
+}
+
+TEST_F(tls_test, a_certificate_for_another_host_is_refused) {
+  const auto broker = started(with_certificate("elsewhere"));
+  ASSERT_TRUE(broker);
+  const auto why = attempt(device(*broker, "ca.pem"));
+  ASSERT_TRUE(why);
+  EXPECT_EQ(why->code(), errc::unauthenticated) << why->message();
+}
+
 }  // namespace
 }  // namespace evp::mqtt
