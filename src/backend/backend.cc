@@ -37,8 +37,8 @@ struct backend::parts {
         seals(std::move(s)),
         db(std::move(d)),
         local_root(options.data_dir / "local"),
-        services(services_context{
-            *db, seals, transport, clock, local_root, options.local_base_url, secret(), options.check_endpoint, {}}),
+        services(services_context{*db, seals, transport, clock, local_root, options.local_base_url, secret(),
+                                  options.check_endpoint, options.driver_types}),
         devices(*db, clock),
         ledger(*db, clock),
         grants(ex, services, devices, ledger, clock, options.limits),

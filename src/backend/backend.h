@@ -25,6 +25,7 @@ struct backend_options {
   std::string local_base_url;   ///< where devices reach the LOCAL store; empty: public_base_url
   std::function<io::task<result<std::string>>(std::string endpoint)> check_endpoint;  ///< see services_context
   grant_limits limits;
+  std::span<const storage::driver_type> driver_types;  ///< on offer; empty: storage::driver_types()
 };
 
 /// Confined to its executor. Order: open, then set_gateway, then start; stop before destruction.

@@ -1,0 +1,202 @@
+// For tests: a whole backend over a real SQLite file, with a storage, a gateway and a clock that the test steers.
+#pragma once
+
+#include "backend/backend.h"
+#include "sql/test_database.h"
+
+namespace evp::backend {
+
+/// What the driver type FAKE talks to.
+struct fake_storage {
+  std::map<std::string, std::string> objects;
+  std::optional<error> failure;  ///< of every call that would need the network
+  milliseconds delay{0};
+  int prepared = 0, stats = 0;
+  bool lies_about_size = false;
+  std::vector<storage::sign_spec> signs;
+  static inline fake_storage* current = nullptr;
+};
+
+class fake_driver final : public storage::driver {
+ public:
+  fake_driver(fake_storage& s, const io::clock& clock, std::string endpoint)
+      : s_(s), clock_(clock), endpoint_(std::move(endpoint)) {}
+  storage::capabilities caps() const noexcept override { return {true, milliseconds(3'600'000), 1000}; }
+  result<storage::signed_request> sign(const storage::sign_spec& spec) override {
+    s_.signs.push_back(spec);
+    storage::signed_request out;
+    out.method = "PUT";
+    out.url = secret(endpoint_ + "/" + spec.object + "?sig=" + std::to_string(s_.signs.size()));
+    out.fields = spec.fields;
+    out.expect = {201};
+    out.expires_at = clock_.now() + spec.lifetime;
+    return out;
+  }
+  io::task<result<void>> prepare() override {
+    ++s_.prepared;
+    return answer();
+  }
+  io::task<result<void>> put(std::string object, std::string bytes) override {
+    CO_CHECK(co_await answer());
+    s_.objects[object] = bytes;
+    co_return result<void>();
+  }
+  io::task<result<storage::object_info>> stat(std::string object) override {
+    ++s_.stats;
+    CO_CHECK(co_await answer());
+    const auto found = s_.objects.find(object);
+    if (found == s_.objects.end()) co_return fail(errc::not_found, "no such object");
+    co_return storage::object_info{found->second.size() + (s_.lies_about_size ? 1 : 0), ""};
+  }
+  io::task<result<std::string>> get(std::string object, std::uint64_t) override {
+    CO_CHECK(co_await answer());
+    co_return s_.objects[object];
+  }
+  io::task<result<void>> remove(std::string object) override {
+    CO_CHECK(co_await answer());
+    s_.objects.erase(object);
+    co_return result<void>();
+  }
+
+ private:
+  io::task<result<void>> answer() {
+    if (s_.delay.count() > 0) {
+      const bool slept = co_await io::sleep_for(s_.delay);
+      if (!slept) co_return fail(errc::cancelled, "cancelled");
+    }
+    if (s_.failure) co_return fail(*s_.failure);
+    co_return result<void>();
+  }
+  fake_storage& s_;
+  const io::clock& clock_;
+  std::string endpoint_;
+};
+
+inline constexpr storage::option_spec fake_options[] = {
+    {"endpoint", storage::option_spec::kind::url, true, "where the storage is"},
+    {"key", storage::option_spec::kind::secret, true, "the account's key"},
+    {"pathStyle", storage::option_spec::kind::boolean, false, "buckets in the path"}};
+
+inline result<storage::made_driver> make_fake(const storage::option_values& o, const storage::driver_context& c) {
+  if (o.text("key") == "bad") return fail(errc::invalid_argument, "key", "key must be base64");
+  storage::made_driver out;
+  out.endpoint = o.text("endpoint");
+  out.instance = std::make_unique<fake_driver>(*fake_storage::current, c.clock, out.endpoint);
+  return out;
+}
+inline constexpr storage::driver_type fake_types[] = {{"FAKE", fake_options, make_fake}};
+
+class no_network final : public http::transport {
+ public:
+  io::task<result<http::response>> send(http::request) override {
+    co_return fail(errc::unavailable, "no network in this test");
+  }
+};
+
+class fake_gateway final : public device_gateway {
+ public:
+  std::vector<std::string> calls;
+  std::vector<wire::shared_attributes> pushes;
+  std::vector<wire::command_request> commands;
+  std::optional<error> failure;
+  std::function<void(const std::string&, const wire::command_request&)> on_command;
+
+  io::task<result<void>> set_device(device_credentials d) override {
+    return say("set " + d.id + (d.blocked ? " blocked" : ""));
+  }
+  io::task<result<void>> remove_device(std::string id) override { return say("remove " + id); }
+  io::task<result<void>> kick(std::string id) override { return say("kick " + id); }
+  io::task<result<void>> push(std::string id, wire::dialect, wire::shared_attributes patch) override {
+    pushes.push_back(std::move(patch));
+    return say("push " + id);
+  }
+  io::task<result<void>> send_command(std::string id, wire::dialect, wire::command_request c) override {
+    commands.push_back(c);
+    if (on_command) on_command(id, c);
+    return say("command " + id);
+  }
+
+ private:
+  io::task<result<void>> say(std::string what) {
+    calls.push_back(std::move(what));
+    if (failure) co_return fail(*failure);
+    co_return result<void>();
+  }
+};
+
+class world : public testing::Test {
+ protected:
+  world() {
+    fake_storage::current = &cloud_;
+    open();
+  }
+  ~world() override { close(); }
+
+  void open() {
+    backend_options o;
+    o.data_dir = folder_.path();
+    o.public_base_url = "http://127.0.0.1:8080/";
+    o.check_endpoint = [this](std::string url) -> io::task<result<std::string>> {
+      checked_.push_back(url);
+      if (url.find("169.254") != url.npos)
+        co_return fail(errc::permission_denied, "a link-local address is not allowed");
+      co_return std::string();
+    };
+    o.limits = limits_;
+    o.driver_types = fake_types;
+    auto opened = backend::open(ctx_.get_executor(), network_, clock_, std::move(o));
+    if (!opened) throw std::runtime_error(opened.error().message());
+    b_ = std::move(*opened);
+    b_->set_gateway(&gateway_);
+    const auto started = run(b_->start());
+    if (!started) throw std::runtime_error(started.error().message());
+  }
+  void close() {
+    if (!b_) return;
+    run(stop());
+    b_.reset();
+  }
+  void reopen() {
+    close();
+    open();
+  }
+
+  template <class T>
+  T run(io::task<T> t) {
+    return sql::run(ctx_, std::move(t));
+  }
+  io::task<bool> stop() {
+    co_await b_->stop();
+    co_return true;
+  }
+
+  static service_input input(std::optional<std::string> name = {}) {
+    service_input in;
+    in.type = "FAKE";
+    in.name = std::move(name);
+    in.options = {{"endpoint", secret("https://storage.example")}, {"key", secret("the-secret-key")}};
+    return in;
+  }
+  void add_default_service() { ASSERT_TRUE(run(b_->services.create(input()))); }
+  void add_device(const std::string& id = "cam-1") { ASSERT_TRUE(run(b_->devices.create(id))); }
+  static wire::storage_token_request ask(std::string reqid, std::string name = "a.jpg", bool ours = true) {
+    wire::storage_token_request r;
+    r.reqid = std::move(reqid);
+    r.filename = std::move(name);
+    r.instance = "up";
+    if (ours) r.accept = {"certificate/1", "report/1"};
+    return r;
+  }
+
+  sql::temporary_folder folder_;
+  io::asio::io_context ctx_;
+  no_network network_;
+  io::manual_clock clock_{timestamp(seconds(1'795'371'410))};
+  grant_limits limits_;
+  fake_storage cloud_;
+  fake_gateway gateway_;
+  std::vector<std::string> checked_;
+  std::unique_ptr<backend> b_;
+};
+
+}  // namespace evp::backend
