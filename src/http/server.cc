@@ -32,6 +32,7 @@ using request_parser = beast::http::request_parser<beast::http::buffer_body>;
 
 /// One read or write of a body; large enough for a fast disk, small enough for thousands of connections.
 constexpr std::size_t piece_bytes = 256 * 1024;
+constexpr std::size_t read_ahead_bytes = 64 * 1024;
 /// What a client may still send after an answer that came before the end of its body, so that it sees the answer
 /// and no reset (RFC 9112, 9.6).
 constexpr std::uint64_t linger_bytes = 64 << 20;
@@ -81,7 +82,11 @@ template <class Stream>
 class server::state::connection final : public body_reader {
  public:
   connection(state& s, Stream& stream, live_connection& mine, std::string peer)
-      : s_(s), stream_(stream), mine_(mine), peer_(std::move(peer)), buffer_(s.options.max_header_bytes + 64 * 1024) {}
+      : s_(s),
+        stream_(stream),
+        mine_(mine),
+        peer_(std::move(peer)),
+        buffer_(s.options.max_header_bytes + read_ahead_bytes) {}
 
   /// Until the client or the server has had enough.
   io::task<void> run() {
@@ -107,6 +112,8 @@ class server::state::connection final : public body_reader {
       error_code ec;
       auto token = asio::redirect_error(asio::use_awaitable, ec);
       lower().expires_after(s_.options.stall_timeout);
+      // Beast reads no more at a time than the buffer has room for; without a reserve that is 512 bytes.
+      buffer_.reserve(std::min(std::max(into.size(), std::size_t(512)), read_ahead_bytes));
       co_await beast::http::async_read_some(stream_, buffer_, *parser_, token);
       got = into.size() - body.size;
       if (ec == beast::http::error::need_buffer) ec = {};
