@@ -8,12 +8,23 @@ import signal
 import subprocess
 import time
 
+import jsonschema
 import paho.mqtt.client as mqtt
 import pytest
 import requests
 
 BIN = pathlib.Path(os.environ.get("EVP_BIN_DIR", pathlib.Path(__file__).parents[3] / "build/dev/bin"))
 ME = "v1/devices/me/"
+SCHEMAS = {f.name.removesuffix(".schema.json"): json.loads(f.read_text())
+           for f in (pathlib.Path(__file__).parents[3] / "docs/protocol").glob("*.schema.json")}
+
+
+def check_schema(message):
+    """Messages of EVP2 are as docs/protocol/ says."""
+    name = next(iter(message if "method" not in message else message["params"]))
+    if name in SCHEMAS:
+        jsonschema.validate(message, SCHEMAS[name])
+    return name in SCHEMAS
 
 
 class Backend:
@@ -106,8 +117,14 @@ class Agent:
         """Publishes a client-side RPC and waits for its answer, at most the 5 s that the public agent waits."""
         self.next_id += 1
         number = str(self.next_id)
-        self.client.publish(ME + "rpc/request/" + number, json.dumps(body(number)) if callable(body) else body, 0)
-        return self.wait("rpc/response/" + number, 5)
+        if callable(body):
+            body = body(number)
+            assert self.protocol == "EVP1" or check_schema(body), body
+            body = json.dumps(body)
+        self.client.publish(ME + "rpc/request/" + number, body, 0)
+        answer = self.wait("rpc/response/" + number, 5)
+        assert self.protocol == "EVP1" or check_schema(answer), answer
+        return answer
 
     def token(self, filename, key=None, instance="up", **ours):
         if self.protocol == "EVP1":

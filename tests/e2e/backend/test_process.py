@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import pathlib
 import subprocess
@@ -96,6 +97,31 @@ def test_the_process_leaves_no_core(backend):
     # A process that is not dumpable is owned by root in /proc, whoever runs it (proc(5)).
     if os.geteuid() != 0:
         assert pathlib.Path(f"/proc/{backend.process.pid}/environ").stat().st_uid == 0
+
+
+def evpctl(backend, *words, **more):
+    environment = {"EVP_SERVER": backend.url, "EVP_TOKEN_FILE": str(backend.data / "admin.token"), "PATH": os.environ["PATH"]}
+    return subprocess.run([BIN / "evpctl", *words], capture_output=True, text=True, timeout=20, env=environment, **more)
+
+
+def test_evpctl_does_what_the_api_can(backend, tmp_path):
+    assert json.loads(evpctl(backend, "health").stdout)["status"] == "ok"
+    assert json.loads(evpctl(backend, "device", "create", "ctl").stdout)["credentials"]["username"] == "ctl"
+    assert evpctl(backend, "device", "create", "ctl").returncode == 1
+    assert json.loads(evpctl(backend, "service", "test", "default").stdout)["ok"]
+    assert evpctl(backend, "config", "set", "ctl", "up", "a/b", "1").returncode == 0
+    assert json.loads(evpctl(backend, "config", "list", "ctl").stdout)["configuration"] == {"up/a/b": "1"}
+    manifest = {"instanceSpecs": {}, "modules": {}}
+    assert evpctl(backend, "deployment", "set", "ctl", "--file", "-", input=json.dumps(manifest)).returncode == 0
+    assert json.loads(evpctl(backend, "deployment", "get", "ctl").stdout) == manifest
+    (tmp_path / "m").write_bytes(b"a module")
+    made = json.loads(evpctl(backend, "module", "upload", "ctl-m", str(tmp_path / "m")).stdout)
+    assert made["sha256"] == hashlib.sha256(b"a module").hexdigest()
+    assert evpctl(backend, "module", "delete", "ctl-m").returncode == 0
+    assert json.loads(evpctl(backend, "upload", "list", "--device", "ctl").stdout) == {"uploads": []}
+    refused = evpctl(backend, "device", "get", "nobody")
+    assert refused.returncode == 1 and json.loads(refused.stderr)["error"]["code"] == "not_found"
+    assert evpctl(backend, "--server", "http://127.0.0.1:1", "health").returncode == 3
 
 
 @pytest.fixture
