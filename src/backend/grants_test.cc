@@ -176,6 +176,7 @@ TEST_F(slow_grants_test, a_check_that_takes_too_long_is_temporary_and_the_row_st
   const auto r = report(g.grant_id, 3);
   ASSERT_TRUE(r.failure);
   EXPECT_TRUE(is_temporary(r.failure->code()));
+  EXPECT_THAT(r.failure->message(), HasSubstr("PT0.05S"));
   EXPECT_TRUE(r.failure->retry_after());
   EXPECT_EQ(row(g.grant_id).state, upload_state::uploaded);
 }
@@ -208,6 +209,7 @@ TEST_F(grants_test, a_storage_that_cannot_be_asked_is_asked_again_later) {
   cloud_.failure = error(errc::unavailable, "503");
   const auto r = report(g.grant_id, 3);
   EXPECT_EQ(r.failure->code(), errc::unavailable);
+  EXPECT_THAT(r.failure->message(), HasSubstr("503"));
   EXPECT_TRUE(r.failure->retry_after());
   EXPECT_EQ(row(g.grant_id).state, upload_state::uploaded);
   cloud_.failure.reset();

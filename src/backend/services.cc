@@ -202,7 +202,7 @@ io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::
     auto judged = co_await context_.check_endpoint(c->endpoint);
     if (!judged) {
       auto e = std::move(judged).error();
-      if (e.field().empty()) e = std::move(std::move(e).at("endpoint"));
+      if (e.field().empty()) (void)std::move(e).at("endpoint");
       co_return fail(std::move(e));
     }
     if (!judged->empty()) c->warnings.push_back(*judged);

@@ -48,9 +48,10 @@ TEST_F(services_test, secrets_are_neither_shown_nor_readable_in_the_database_fil
   const auto v = b_->services.get("default").value();
   for (const auto& o : v.options) EXPECT_EQ(o.value.empty(), o.is_secret) << o.name;
   close();
-  for (const auto& f : io::fs::directory_iterator(folder_.path()))
-    if (f.is_regular_file())
-      EXPECT_THAT(io::read_file(f.path(), 10 << 20).value(), Not(HasSubstr("the-secret-key"))) << f.path();
+  for (const auto& f : io::fs::directory_iterator(folder_.path())) {
+    if (!f.is_regular_file()) continue;
+    EXPECT_THAT(io::read_file(f.path(), 10 << 20).value(), Not(HasSubstr("the-secret-key"))) << f.path();
+  }
 }
 
 TEST_F(services_test, services_come_back_after_a_restart_able_to_sign) {
