@@ -1,4 +1,6 @@
 // The other half of grants: what devices report, and what becomes of grants that nobody reports on.
+#include <spdlog/spdlog.h>
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -36,7 +38,7 @@ io::task<wire::transfer_report_response> grants::report(std::string device, wire
     out.verified = *done;
   } else {
     auto e = done.error();
-    if (is_temporary(e.code()) && !e.retry_after()) e = std::move(std::move(e).after(ask_again));
+    if (is_temporary(e.code()) && !e.retry_after()) (void)std::move(e).after(ask_again);
     out.failure = std::move(e);
   }
   co_return out;
@@ -136,7 +138,10 @@ io::task<result<void>> grants::sweep_one(upload u) {
 
 io::task<void> grants::sweep_worker(std::shared_ptr<std::vector<upload>> rows, std::shared_ptr<std::size_t> next,
                                     std::shared_ptr<std::size_t> settled) {
+  co_await io::asio::this_coro::throw_if_cancelled(false);
   while (*next < rows->size()) {
+    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
+    if (cancelled.cancelled() != io::asio::cancellation_type::none) break;
     auto one = std::move((*rows)[(*next)++]);
     const auto done = co_await sweep_one(std::move(one));
     *settled += done.has_value();
@@ -163,11 +168,13 @@ io::task<result<std::size_t>> grants::sweep_once() {
 }
 
 io::task<void> grants::sweep_forever() {
+  co_await io::asio::this_coro::throw_if_cancelled(false);
   for (;;) {
     const bool slept = co_await io::sleep_for(limits_.sweep_every);
-    if (!slept) co_return;
+    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
+    if (!slept || cancelled.cancelled() != io::asio::cancellation_type::none) co_return;
     const auto done = co_await sweep_once();
-    if (!done && done.error().code() == errc::cancelled) co_return;
+    if (!done) spdlog::error("overdue grants cannot be settled: {}", done.error().message());
   }
 }
 

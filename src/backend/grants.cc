@@ -130,6 +130,7 @@ io::task<wire::storage_token_response> grants::issue(std::string device, wire::s
 
 io::task<void> grants::work(std::string key, std::shared_ptr<pending> p, std::string device,
                             wire::storage_token_request r) {
+  co_await io::asio::this_coro::throw_if_cancelled(false);  // stop() ends waits early; the work still ends in order
   wire::storage_token_response out;
   out.reqid = r.reqid;
   auto made = co_await make(std::move(device), std::move(r));

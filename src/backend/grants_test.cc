@@ -10,6 +10,19 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+/// A self-signed certificate of nobody, made for this test.
+constexpr std::string_view a_certificate =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBdDCCARmgAwIBAgIUFDBJBn6MIsaa84U5gLWPA9/EsTswCgYIKoZIzj0EAwIw\n"
+    "DzENMAsGA1UEAwwEdGVzdDAeFw0yNjExMjIyMTQxMzVaFw0zNjExMTkyMTQxMzVa\n"
+    "MA8xDTALBgNVBAMMBHRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAR+Gc6n\n"
+    "oHsgVVIwcuPWCBM31FXi8uJHXezQvDlTN6Vj7wSLT57KGTQNJIggJjzzSlAgo6iN\n"
+    "y/BaN/7kEr+Wx562o1MwUTAdBgNVHQ4EFgQUhoxNazLtCS4VmGf+NFr6p3nrqnMw\n"
+    "HwYDVR0jBBgwFoAUhoxNazLtCS4VmGf+NFr6p3nrqnMwDwYDVR0TAQH/BAUwAwEB\n"
+    "/zAKBggqhkjOPQQDAgNJADBGAiEA7C3U8TYm56pm/ixw8rJDvN6uDMzsIXTxdymp\n"
+    "tzQIe7kCIQD46w0yShzis4+W3lGD/YfC95E+gPFqIlXDSiG/gcClQg==\n"
+    "-----END CERTIFICATE-----\n";
+
 struct grants_test : world {
   void SetUp() override {
     add_default_service();
@@ -176,6 +189,7 @@ TEST_F(slow_grants_test, a_check_that_takes_too_long_is_temporary_and_the_row_st
   const auto r = report(g.grant_id, 3);
   ASSERT_TRUE(r.failure);
   EXPECT_TRUE(is_temporary(r.failure->code()));
+  EXPECT_THAT(r.failure->message(), HasSubstr("PT0.05S"));
   EXPECT_TRUE(r.failure->retry_after());
   EXPECT_EQ(row(g.grant_id).state, upload_state::uploaded);
 }
@@ -208,6 +222,7 @@ TEST_F(grants_test, a_storage_that_cannot_be_asked_is_asked_again_later) {
   cloud_.failure = error(errc::unavailable, "503");
   const auto r = report(g.grant_id, 3);
   EXPECT_EQ(r.failure->code(), errc::unavailable);
+  EXPECT_THAT(r.failure->message(), HasSubstr("503"));
   EXPECT_TRUE(r.failure->retry_after());
   EXPECT_EQ(row(g.grant_id).state, upload_state::uploaded);
   cloud_.failure.reset();
@@ -302,6 +317,22 @@ TEST_F(grants_test, the_ledger_gives_pages_newest_first_with_filters_and_counts)
   EXPECT_THAT(run(b_->ledger.list(f, {})).value().items, IsEmpty());
   EXPECT_EQ(run(b_->ledger.list({}, {0, ""})).error().field(), "limit");
   EXPECT_EQ(run(b_->ledger.count()).value()[std::size_t(upload_state::issued)], 5u);
+}
+
+TEST_F(grants_test, a_service_s_certificate_is_named_in_grants_and_given_until_the_service_is_gone) {
+  auto in = input("tls");
+  in.certificate = a_certificate;
+  ASSERT_TRUE(run(b_->services.create(in)));
+  auto r = ask("1");
+  r.key = "tls";
+  const auto g = issue(r);
+  EXPECT_THAT(g.certificate_id, testing::MatchesRegex("sha256:[0-9a-f]{64}"));
+  EXPECT_EQ(b_->grants.certificate("cam-1", {"2", g.certificate_id}).pem, a_certificate);
+  r.reqid = "3";
+  r.accept = {"report/1"};
+  EXPECT_THAT(issue(r).certificate_id, IsEmpty());
+  ASSERT_TRUE(run(b_->services.remove("tls")));
+  EXPECT_EQ(b_->grants.certificate("cam-1", {"4", g.certificate_id}).failure->code(), errc::not_found);
 }
 
 TEST_F(grants_test, certificates_of_existing_services_are_given_by_their_id_and_only_to_active_devices) {

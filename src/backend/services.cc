@@ -197,12 +197,17 @@ io::task<result<saved_service>> services::replace(std::string name, service_inpu
 }
 
 io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous) {
-  const bool is_own_store = c->endpoint.empty() || c->endpoint == context_.local_base_url;
-  if (context_.check_endpoint && !is_own_store) {
+  // A type without an endpoint option (LOCAL) sends devices where the operator said, not where the user says.
+  const auto offered = types();
+  const auto type = std::find_if(offered.begin(), offered.end(), [&](const auto& t) { return t.name == c->row.type; });
+  const bool user_chooses_endpoint = std::any_of(type->options.begin(), type->options.end(), [](const auto& o) {
+    return o.type == storage::option_spec::kind::url;
+  });
+  if (context_.check_endpoint && user_chooses_endpoint) {
     auto judged = co_await context_.check_endpoint(c->endpoint);
     if (!judged) {
       auto e = std::move(judged).error();
-      if (e.field().empty()) e = std::move(std::move(e).at("endpoint"));
+      if (e.field().empty()) (void)std::move(e).at("endpoint");
       co_return fail(std::move(e));
     }
     if (!judged->empty()) c->warnings.push_back(*judged);
@@ -221,8 +226,6 @@ io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::
   if (!stored && stored.error().code() == errc::already_exists) co_return name_taken(row.name);
   if (!stored) co_return fail(stored.error());
 
-  const auto all = types();
-  const auto type = std::find_if(all.begin(), all.end(), [&](const auto& t) { return t.name == row.type; });
   auto live = std::make_shared<live_service>(live_service{view_of(row, *type), c->names, std::move(c->driver)});
   live->view.endpoint = c->endpoint;
   if (previous) retire(previous);

@@ -1,6 +1,7 @@
 #include "backend/services.h"
 
 #include "backend/test_world.h"
+#include "storage/local_store.h"
 
 namespace evp::backend {
 namespace {
@@ -48,9 +49,10 @@ TEST_F(services_test, secrets_are_neither_shown_nor_readable_in_the_database_fil
   const auto v = b_->services.get("default").value();
   for (const auto& o : v.options) EXPECT_EQ(o.value.empty(), o.is_secret) << o.name;
   close();
-  for (const auto& f : io::fs::directory_iterator(folder_.path()))
-    if (f.is_regular_file())
-      EXPECT_THAT(io::read_file(f.path(), 10 << 20).value(), Not(HasSubstr("the-secret-key"))) << f.path();
+  for (const auto& f : io::fs::directory_iterator(folder_.path())) {
+    if (!f.is_regular_file()) continue;
+    EXPECT_THAT(io::read_file(f.path(), 10 << 20).value(), Not(HasSubstr("the-secret-key"))) << f.path();
+  }
 }
 
 TEST_F(services_test, services_come_back_after_a_restart_able_to_sign) {
@@ -211,6 +213,56 @@ TEST_F(services_test, a_test_says_which_step_failed_and_why_and_still_cleans_up)
   ASSERT_EQ(dead.steps.size(), 1u);
   EXPECT_EQ(dead.steps[0].failure->message(), "wrong key");
   EXPECT_EQ(run(b_->services.test("nobody")).error().code(), errc::not_found);
+}
+
+struct real_drivers_test : world {
+  real_drivers_test() {
+    close();
+    types_ = {};
+    open();
+  }
+};
+
+TEST_F(real_drivers_test, the_built_in_store_needs_no_option_and_its_urls_outlive_a_restart_of_the_backend) {
+  service_input in;
+  in.type = "LOCAL";
+  const auto made = run(b_->services.create(in));
+  ASSERT_TRUE(made) << made.error().message();
+  EXPECT_THAT(checked_, IsEmpty());
+  EXPECT_TRUE(run(b_->services.test("default"))->ok());
+  add_device();
+  const auto g = run(b_->grants.issue("cam-1", ask("1"), wire::dialect::evp2));
+  ASSERT_FALSE(g.failure);
+  reopen();
+  const auto& url = g.url.reveal();
+  const auto path = url.find("/objects/");
+  const auto query = url.find('?');
+  ASSERT_NE(path, url.npos);
+  const auto access = storage::verify_local_url(b_->local_signing_key(), "PUT", url.substr(path, query - path),
+                                                url.substr(query + 1), clock_.now());
+  ASSERT_TRUE(access) << access.error().message();
+  EXPECT_EQ(access->object, "cam-1/up/a.jpg");
+}
+
+TEST_F(real_drivers_test, the_announcement_s_body_is_accepted_and_its_endpoint_judged) {
+  service_input in;
+  in.type = "AZURE";
+  in.options = {
+      {"endpoint", secret("http://someblob.core.windows.net")},
+      {"connectionString", secret("DefaultEndpointsProtocol=https;AccountName=someblob;AccountKey=c2VjcmV0c2VjcmV0;"
+                                  "EndpointSuffix=core.windows.net")}};
+  in.headers = {{"x-ms-blob-type", "BlockBlob"}};
+  in.expiration_duration = "PT2M";
+  const auto made = run(b_->services.create(in));
+  ASSERT_TRUE(made) << made.error().field() << ": " << made.error().message();
+  EXPECT_THAT(checked_, ElementsAre(HasSubstr("someblob.core.windows.net")));
+  EXPECT_GE(made->warnings.size(), 1u);  // no network in this test
+  in.name = "bad";
+  in.options["connectionString"] = secret("AccountName=a;AccountKey=***");
+  const auto bad = run(b_->services.create(in));
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().field(), "connectionString");
+  EXPECT_EQ(b_->services.list().size(), 1u);
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ class world : public testing::Test {
       co_return std::string();
     };
     o.limits = limits_;
-    o.driver_types = fake_types;
+    o.driver_types = types_;
     auto opened = backend::open(ctx_.get_executor(), network_, clock_, std::move(o));
     if (!opened) throw std::runtime_error(opened.error().message());
     b_ = std::move(*opened);
@@ -193,6 +193,7 @@ class world : public testing::Test {
   no_network network_;
   io::manual_clock clock_{timestamp(seconds(1'795'371'410))};
   grant_limits limits_;
+  std::span<const storage::driver_type> types_ = fake_types;
   fake_storage cloud_;
   fake_gateway gateway_;
   std::vector<std::string> checked_;
