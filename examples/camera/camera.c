@@ -2,8 +2,9 @@
  * A camera that knows no storage: it takes a picture every few seconds, or on command, and uploads it.
  *
  * Configuration, topic "upload": {"intervalSeconds":5,"storage":"name" or null,"prefix":"pictures/"}. 0 seconds: only
- * on command. Direct command "take-picture": answers {"name":...,"size":...,"result":...,"httpStatus":...,"error":...}
- * when the upload has ended. The same is published as the state "last-upload" after each upload.
+ * on command. Direct command "take-picture", parameters {} or {"keep":true}: answers {"name":...,"file":...,"size":...,
+ * "result":...,"httpStatus":...,"error":...} when the upload has ended. The same is published as the state "last-upload"
+ * after each upload. The picture's file is deleted then, unless the command said to keep it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,9 +26,16 @@ struct shot {
   char file[512];
   long size;
   EVP_RPC_ID command; /* 0: none waits for it */
+  int keep;
   int ended;
   EVP_BLOB_CALLBACK_REASON reason;
   struct EVP_BlobResultEvp result;
+};
+
+/* A command that waits for its picture to be taken. */
+struct wanted {
+  EVP_RPC_ID id;
+  int keep;
 };
 
 struct camera {
@@ -38,7 +46,7 @@ struct camera {
   char prefix[101];
   unsigned long number;
   struct shot shots[max_outstanding];
-  EVP_RPC_ID commands[max_commands]; /* that wait for a picture to be taken */
+  struct wanted commands[max_commands];
   int command_count;
 };
 
@@ -78,15 +86,19 @@ static void on_configuration(const char *topic, const void *config, size_t size,
 
 static void on_command(EVP_RPC_ID id, const char *method, const char *params, void *user) {
   struct camera *c = user;
-  (void)params;
+  double keep = 0;
+  const enum json_kind k = json_field(params, strlen(params), "keep", NULL, 0, &keep);
   if (strcmp(method, "take-picture") != 0) {
     EVP_sendRpcResponse(c->h, id, "{\"error\":\"this camera knows take-picture\"}",
                         EVP_RPC_RESPONSE_STATUS_METHOD_NOT_FOUND, NULL, NULL);
+  } else if (k != JSON_BOOL && k != JSON_ABSENT) {
+    EVP_sendRpcResponse(c->h, id, "{\"error\":\"keep must be true or false\"}", EVP_RPC_RESPONSE_STATUS_ERROR, NULL, NULL);
   } else if (c->command_count == max_commands) {
     EVP_sendRpcResponse(c->h, id, "{\"error\":\"too many pictures are waiting\"}", EVP_RPC_RESPONSE_STATUS_ERROR, NULL,
                         NULL);
   } else {
-    c->commands[c->command_count++] = id;
+    c->commands[c->command_count].id = id;
+    c->commands[c->command_count++].keep = keep != 0;
   }
 }
 
@@ -101,9 +113,10 @@ static void on_uploaded(EVP_BLOB_CALLBACK_REASON reason, const void *result, voi
 static void finish(struct camera *c, struct shot *s) {
   const int good = s->reason == EVP_BLOB_CALLBACK_REASON_DONE && s->result.result == EVP_BLOB_RESULT_SUCCESS;
   char text[512];
-  snprintf(text, sizeof text, "{\"name\":\"%s\",\"size\":%ld,\"result\":\"%s\",\"httpStatus\":%u,\"error\":%d}",
-           s->name, s->size, good ? "success" : "error", s->result.http_status, s->result.error);
-  unlink(s->file);
+  snprintf(text, sizeof text,
+           "{\"name\":\"%s\",\"file\":\"%s\",\"size\":%ld,\"result\":\"%s\",\"httpStatus\":%u,\"error\":%d}", s->name,
+           strrchr(s->file, '/') + 1, s->size, good ? "success" : "error", s->result.http_status, s->result.error);
+  if (!s->keep) unlink(s->file);
   if (s->command)
     EVP_sendRpcResponse(c->h, s->command, text, good ? EVP_RPC_RESPONSE_STATUS_OK : EVP_RPC_RESPONSE_STATUS_ERROR, NULL,
                         NULL);
@@ -119,13 +132,14 @@ static struct shot *free_place(struct camera *c) {
 }
 
 /* Takes a picture and hands it over. Returns 0 if all places are taken: uploads are slower than pictures. */
-static int take_picture(struct camera *c, EVP_RPC_ID command) {
+static int take_picture(struct camera *c, struct wanted command) {
   struct shot *s = free_place(c);
   struct stat st;
   if (!s) return 0;
   c->number++;
   s->camera = c;
-  s->command = command;
+  s->command = command.id;
+  s->keep = command.keep;
   snprintf(s->name, sizeof s->name, "%s%lld-%06lu.jpg", c->prefix, (long long)time(NULL), c->number);
   snprintf(s->file, sizeof s->file, "%s/frame-%06lu.jpg", EVP_getWorkspaceDirectory(c->h, EVP_WORKSPACE_TYPE_DEFAULT),
            c->number);
@@ -167,7 +181,8 @@ int main(void) {
       memmove(c.commands, c.commands + 1, (size_t)c.command_count * sizeof c.commands[0]);
     }
     if (c.interval_seconds > 0 && now_seconds() >= c.next) {
-      take_picture(&c, 0);
+      const struct wanted none = {0, 0};
+      take_picture(&c, none);
       c.next = now_seconds() + c.interval_seconds;
     }
     for (i = 0; i < max_outstanding; i++)

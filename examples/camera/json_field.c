@@ -85,8 +85,10 @@ static enum json_kind read_value(struct reader *r, char *out, size_t out_size, d
     case 'n':
       return read_word(r, "null") ? JSON_NULL : JSON_BAD;
     case 't':
+      if (number) *number = 1;
       return read_word(r, "true") ? JSON_BOOL : JSON_BAD;
     case 'f':
+      if (number) *number = 0;
       return read_word(r, "false") ? JSON_BOOL : JSON_BAD;
     case '{':
     case '[': {

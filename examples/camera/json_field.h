@@ -14,7 +14,8 @@ enum json_kind { JSON_ABSENT, JSON_NULL, JSON_STRING, JSON_NUMBER, JSON_BOOL, JS
 /*
  * Looks for the member `key` of the object in text[0..size). A string is put, without its escapes, into `out`, of
  * which `out_size` bytes may be used with the final zero; one that does not fit, or holds \u escapes beyond ASCII, is
- * JSON_BAD. A number goes into *number. Nested values are passed over, at most 16 levels deep.
+ * JSON_BAD. A number goes into *number, true as 1 and false as 0.
+ * Nested values are passed over, at most 16 levels deep.
  */
 enum json_kind json_field(const char *text, size_t size, const char *key, char *out, size_t out_size, double *number);
 
