@@ -13,10 +13,10 @@
 namespace evp::storage {
 namespace {
 
-constexpr std::size_t file_name_max = 255;        // NAME_MAX of Linux file systems
-constexpr std::size_t readable_part = 180;        // of a name that is too long
-constexpr std::string_view hash_mark = "%%";      // percent_encode never makes it
-constexpr std::string_view upload_mark = "%up-";  // nor this: its digits are upper-case hexadecimal
+constexpr std::size_t file_name_max = 255;          // NAME_MAX of Linux file systems
+constexpr std::size_t readable_part = 180;          // of a name that is too long
+constexpr std::string_view hash_mark = "%%";        // percent_encode never makes it
+constexpr std::string_view uploads_folder = "%up";  // nor this: its digits are upper-case hexadecimal
 constexpr const char* sha256_attribute = "user.evp.sha256";
 constexpr auto abandoned_after = std::chrono::hours(24);
 
@@ -123,12 +123,12 @@ local_store::local_store(io::fs::path root, std::string_view container)
 io::fs::path local_store::file_of(std::string_view object) const { return folder_ / file_name(object); }
 
 result<void> local_store::prepare() {
-  CHECK(io::make_directories(folder_));
+  const auto uploads = folder_ / uploads_folder;
+  CHECK(io::make_directories(uploads));
   std::error_code ec;
   const auto old = io::fs::file_time_type::clock::now() - abandoned_after;
-  for (auto it = io::fs::directory_iterator(folder_, ec); !ec && it != io::fs::directory_iterator(); it.increment(ec)) {
+  for (auto it = io::fs::directory_iterator(uploads, ec); !ec && it != io::fs::directory_iterator(); it.increment(ec)) {
     std::error_code gone;  // another instance may be tidying up too
-    if (!it->path().filename().string().starts_with(upload_mark)) continue;
     if (const auto t = it->last_write_time(gone); !gone && t < old) io::fs::remove(it->path(), gone);
   }
   return {};
@@ -149,7 +149,7 @@ result<local_upload> local_store::begin(std::string_view object, put_conditions 
     return fail(errc::already_exists, "an object of this name exists");
   s->conditions = std::move(conditions);
 
-  auto temporary = folder_ / (std::string(upload_mark) + random_id());
+  auto temporary = folder_ / uploads_folder / random_id();
   s->fd = io::unique_fd(::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!s->fd) return fail(errno_error(errno, "create an object's file"));
   s->temporary = std::move(temporary);

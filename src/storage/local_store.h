@@ -89,6 +89,7 @@ class local_store {
   local_store(io::fs::path root, std::string_view container);
 
   /// Makes the folder (0700) where it is missing and removes what uploads interrupted a day ago or more have left.
+  /// Cheap: looks at uploads under way only, so it may come before each begin().
   result<void> prepare();
   /// Errors: invalid_argument (Content-MD5 that is no base64 of 16 bytes, name), already_exists, too_large
   /// (content_length beyond max_bytes), unavailable.

@@ -70,7 +70,8 @@ TEST_F(local_store_test, names_neither_meet_nor_leave_the_folder) {
                               "a b",
                               "a+b",
                               "%25",
-                              "%up-x",
+                              "%up",
+                              "%up/x",
                               "\xC3\xBC",
                               "u\xCC\x88",
                               "../../etc/passwd",
@@ -130,7 +131,7 @@ TEST_F(local_store_test, a_wrong_content_md5_or_length_stores_nothing) {
 
 TEST_F(local_store_test, only_uploads_abandoned_long_ago_are_tidied_away) {
   auto running = store.begin("a");
-  const auto old = root / "evp" / "%up-old";
+  const auto old = root / "evp" / "%up" / "old";
   std::ofstream(old) << "x";
   io::fs::last_write_time(old, io::fs::file_time_type::clock::now() - std::chrono::hours(25));
   ASSERT_TRUE(store.prepare());
