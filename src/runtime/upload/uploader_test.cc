@@ -1,0 +1,402 @@
+// The uploader with the real HTTP client against a real HTTP server; the hub is scripted.
+#include "runtime/upload/uploader.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/encoding.h"
+#include "http/server.h"
+#include "http/test_certificates.h"
+#include "runtime/test_hub.h"
+
+namespace evp::runtime::upload {
+namespace {
+
+using kind = blob_outcome::kind;
+using testing::IsEmpty;
+
+/// Answers requests as the test says, on the executor.
+class scripted_hub final : public hub_requests {
+ public:
+  void send(wire::device_request r) override { requests.push_back(std::move(r)); }
+  template <class T>
+  std::vector<T> of_type() const {
+    std::vector<T> found;
+    for (const auto& r : requests)
+      if (const auto* t = std::get_if<T>(&r)) found.push_back(*t);
+    return found;
+  }
+  std::vector<wire::device_request> requests;
+};
+
+class uploader_test : public testing::Test {
+ protected:
+  uploader_test() {
+    std::string pattern = testing::TempDir() + "uploader-XXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+    EXPECT_TRUE(certificates_.open());
+    options_.retry.backoff_first = milliseconds(20);
+    options_.retry.backoff_max = milliseconds(50);
+    options_.limits.resend_first = milliseconds(50);
+  }
+  ~uploader_test() override {
+    if (uploader_) run_task(ctx_, uploader_->stop());
+    if (server_) run_task(ctx_, server_->stop(milliseconds(100)));
+    disk_.join();
+    io::fs::remove_all(folder_);
+  }
+
+  void serve(bool tls = false) {
+    http::router routes;
+    const auto put = [this](http::server_request& r) -> io::task<http::server_response> {
+      ++puts_;
+      http::server_response answer;
+      answer.status = 201;
+      if (!statuses_.empty()) {
+        answer.status = statuses_.front();
+        statuses_.pop_front();
+      }
+      if (answer.status == 307) answer.fields.push_back({"Location", "/elsewhere"});
+      if (answer.status == 201) objects_[r.target] = r.body;
+      fields_ = r.fields;
+      co_return answer;
+    };
+    const auto get = [this](http::server_request& r) -> io::task<http::server_response> {
+      http::server_response answer;
+      const auto found = objects_.find(r.target);
+      answer.status = found == objects_.end() ? 404 : 200;
+      answer.body = found == objects_.end() ? std::string("not here") : found->second;
+      co_return answer;
+    };
+    routes.add("PUT", "/{name...}", put, http::route_options{.max_body = 1 << 24});
+    routes.add("GET", "/{name...}", get);
+    http::server_options o;
+    if (tls) {
+      const auto files = authority_.issue("DNS:localhost,IP:127.0.0.1");
+      EXPECT_TRUE(io::write_file_durably(folder_ / "chain.pem", files.certificate_pem));
+      EXPECT_TRUE(io::write_file_durably(folder_ / "key.pem", files.key_pem));
+      o.tls = http::tls_files{folder_ / "chain.pem", folder_ / "key.pem"};
+    }
+    server_ = std::make_unique<http::server>(ctx_.get_executor(), std::move(routes), o);
+    ASSERT_TRUE(server_->start());
+    base_ = std::string(tls ? "https" : "http") + "://127.0.0.1:" + std::to_string(server_->port());
+  }
+  void start() {
+    uploader_ = std::make_unique<uploader>(ctx_.get_executor(), clock_, http_, certificates_, hub_, disk_, options_);
+    uploader_->hub_connected();
+  }
+  blob_order put_order(const std::string& bytes, const std::string& name = "dir/a b.bin") {
+    blob_order o;
+    o.instance = "up";
+    o.remote_name = name;
+    const auto path = folder_ / "source";
+    EXPECT_TRUE(io::write_file_durably(path, bytes));
+    o.source = std::make_shared<io::unique_fd>(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    o.size = bytes.size();
+    return o;
+  }
+  blob_order get_order(const std::string& url) {
+    blob_order o;
+    o.instance = "up";
+    o.operation = wire::blob_operation::get;
+    o.url = secret(url);
+    o.target_folder = std::make_shared<io::unique_fd>(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    o.target_name = "target";
+    return o;
+  }
+  void submit(blob_order o) {
+    const auto accepted = uploader_->submit(std::move(o), [this](blob_outcome out) { outcomes_.push_back(out); });
+    ASSERT_TRUE(accepted) << accepted.error().message();
+  }
+  template <class T>
+  T next_request(std::size_t index = 0) {
+    EXPECT_TRUE(run_until(ctx_, [&] { return hub_.of_type<T>().size() > index; }));
+    return hub_.of_type<T>().at(index);
+  }
+  void answer(wire::hub_response r) {
+    const std::string id = wire::reqid_of(r);
+    uploader_->hub_answered(id, std::move(r));
+  }
+  wire::storage_token_response grant_for(const wire::storage_token_request& r, const std::string& path) {
+    wire::storage_token_response g;
+    g.reqid = r.reqid;
+    g.url = secret(base_ + path);
+    g.headers = {{"x-test", "yes"}};
+    return g;
+  }
+  blob_outcome outcome() {
+    EXPECT_TRUE(run_until(ctx_, [&] { return !outcomes_.empty(); }));
+    EXPECT_EQ(outcomes_.size(), 1U);
+    return outcomes_.empty() ? blob_outcome{} : outcomes_[0];
+  }
+  std::string target() {
+    const auto text = io::read_file(folder_ / "target", 1 << 24);
+    return text ? *text : "(none)";
+  }
+  std::vector<std::string> leftovers() {
+    std::vector<std::string> found;
+    for (const auto& e : io::fs::directory_iterator(folder_))
+      if (e.path().extension() == ".part") found.push_back(e.path());
+    return found;
+  }
+
+  boost::asio::io_context ctx_{1};
+  io::fs::path folder_;
+  io::system_clock clock_;
+  io::pool disk_{1};
+  http::client http_{ctx_.get_executor()};
+  http::test_authority authority_;
+  certificate_store certificates_{[this] {
+    std::string pattern = testing::TempDir() + "uploader-certificates-XXXXXX";
+    return io::fs::path(::mkdtemp(pattern.data()));
+  }()};
+  scripted_hub hub_;
+  uploader_options options_;
+  std::unique_ptr<http::server> server_;
+  std::unique_ptr<uploader> uploader_;
+  std::string base_;
+  std::map<std::string, std::string> objects_;
+  http::headers fields_;
+  std::deque<int> statuses_;
+  int puts_ = 0;
+  std::vector<blob_outcome> outcomes_;
+};
+
+TEST_F(uploader_test, a_file_lands_where_the_grant_says_and_the_module_hears_of_it) {
+  serve();
+  start();
+  submit(put_order("the bytes"));
+  const auto asked = next_request<wire::storage_token_request>();
+  EXPECT_EQ(asked.filename, "dir/a b.bin");
+  EXPECT_EQ(asked.instance, "up");
+  EXPECT_EQ(asked.size, 9U);
+  EXPECT_TRUE(asked.accepts("report/1"));
+  answer(grant_for(asked, "/bucket/object?sig=a%2Fb"));
+  EXPECT_EQ(outcome().result, kind::success);
+  EXPECT_EQ(outcome().http_status, 201U);
+  EXPECT_EQ(objects_.at("/bucket/object?sig=a%2Fb"), "the bytes");
+  EXPECT_EQ(http::find(fields_, "x-test"), "yes");
+}
+
+TEST_F(uploader_test, success_waits_for_the_hubs_check_which_gets_size_and_hash) {
+  serve();
+  start();
+  submit(put_order("the bytes"));
+  auto grant = grant_for(next_request<wire::storage_token_request>(), "/o");
+  grant.grant_id = "g1";
+  answer(std::move(grant));
+  const auto report = next_request<wire::transfer_report>();
+  EXPECT_TRUE(outcomes_.empty());
+  EXPECT_TRUE(report.done);
+  EXPECT_EQ(report.grant_id, "g1");
+  EXPECT_EQ(report.bytes, 9U);
+  EXPECT_EQ(report.sha256, to_hex(sha256("the bytes")));
+  wire::transfer_report_response verified;
+  verified.reqid = report.reqid;
+  verified.verified = true;
+  answer(std::move(verified));
+  EXPECT_EQ(outcome().result, kind::success);
+}
+
+TEST_F(uploader_test, a_storage_in_trouble_is_tried_again_from_the_first_byte) {
+  serve();
+  start();
+  statuses_ = {503, 500, 201};
+  submit(put_order("the bytes"));
+  answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
+  EXPECT_EQ(outcome().result, kind::success);
+  EXPECT_EQ(puts_, 3);
+  EXPECT_EQ(objects_.at("/o"), "the bytes");
+}
+
+TEST_F(uploader_test, a_redirect_is_an_error_and_not_followed) {
+  serve();
+  start();
+  statuses_ = {307};
+  submit(put_order("the bytes"));
+  answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
+  EXPECT_EQ(outcome().result, kind::error_http);
+  EXPECT_EQ(outcome().http_status, 307U);
+  EXPECT_EQ(puts_, 1);
+}
+
+TEST_F(uploader_test, the_grants_certificate_is_fetched_checked_and_trusted) {
+  serve(true);
+  start();
+  const std::string id = "sha256:" + to_hex(sha256(authority_.pem()));
+  submit(put_order("over tls"));
+  auto grant = grant_for(next_request<wire::storage_token_request>(), "/o");
+  grant.certificate_id = id;
+  answer(std::move(grant));
+  const auto asked = next_request<wire::certificate_request>();
+  EXPECT_EQ(asked.certificate_id, id);
+  wire::certificate_response given;
+  given.reqid = asked.reqid;
+  given.certificate_id = id;
+  given.pem = authority_.pem();
+  answer(std::move(given));
+  EXPECT_EQ(outcome().result, kind::success);
+  EXPECT_TRUE(certificates_.ids().contains(id));
+
+  outcomes_.clear();
+  submit(put_order("again"));
+  auto next = grant_for(next_request<wire::storage_token_request>(1), "/o2");
+  next.certificate_id = id;
+  answer(std::move(next));
+  EXPECT_EQ(outcome().result, kind::success);
+  EXPECT_EQ(hub_.of_type<wire::certificate_request>().size(), 1U);
+}
+
+TEST_F(uploader_test, a_forged_certificate_is_refused) {
+  serve(true);
+  start();
+  submit(put_order("x"));
+  auto grant = grant_for(next_request<wire::storage_token_request>(), "/o");
+  grant.certificate_id = "sha256:" + std::string(64, 'a');
+  answer(std::move(grant));
+  wire::certificate_response forged;
+  forged.reqid = next_request<wire::certificate_request>().reqid;
+  forged.certificate_id = "sha256:" + std::string(64, 'a');
+  forged.pem = authority_.pem();
+  answer(std::move(forged));
+  EXPECT_EQ(outcome().error, EPERM);
+  EXPECT_THAT(objects_, IsEmpty());
+}
+
+TEST_F(uploader_test, a_storage_that_the_trusted_bundle_does_not_vouch_for_is_eperm) {
+  serve(true);
+  start();
+  submit(put_order("x"));
+  answer(grant_for(next_request<wire::storage_token_request>(), "/o"));  // the system's certificates
+  EXPECT_EQ(outcome().result, kind::error);
+  EXPECT_EQ(outcome().error, EPERM);
+  EXPECT_EQ(puts_, 0);
+}
+
+TEST_F(uploader_test, a_prefix_grant_gets_the_encoded_name) {
+  serve();
+  start();
+  submit(put_order("x", "写/1"));
+  auto grant = grant_for(next_request<wire::storage_token_request>(), "/c/?sig=1");
+  grant.multifile = true;
+  answer(std::move(grant));
+  EXPECT_EQ(outcome().result, kind::success);
+  EXPECT_TRUE(objects_.contains("/c/%E5%86%99%2F1?sig=1"));
+}
+
+TEST_F(uploader_test, a_download_replaces_the_target_only_when_complete) {
+  serve();
+  start();
+  ASSERT_TRUE(io::write_file_durably(folder_ / "target", "old"));
+  submit(get_order(base_ + "/missing"));
+  EXPECT_EQ(outcome().result, kind::error_http);
+  EXPECT_EQ(outcome().http_status, 404U);
+  EXPECT_EQ(target(), "old");
+  EXPECT_THAT(leftovers(), IsEmpty());
+
+  outcomes_.clear();
+  objects_["/there"] = std::string(100'000, 'n');
+  submit(get_order(base_ + "/there"));
+  EXPECT_EQ(outcome().result, kind::success);
+  EXPECT_EQ(target(), std::string(100'000, 'n'));
+  EXPECT_THAT(leftovers(), IsEmpty());
+}
+
+TEST_F(uploader_test, a_download_by_name_from_a_hub_that_grants_none_is_an_error_and_uploads_nothing) {
+  serve();
+  start();
+  auto order = get_order("");
+  order.url = secret();
+  order.remote_name = "n";
+  submit(std::move(order));
+  const auto asked = next_request<wire::storage_token_request>();
+  EXPECT_EQ(asked.operation, wire::blob_operation::get);
+  answer(grant_for(asked, "/o"));  // an older hub grants a PUT
+  EXPECT_EQ(outcome().error, EIO);
+  EXPECT_EQ(target(), "(none)");
+}
+
+TEST_F(uploader_test, a_file_that_shrinks_while_it_waits_is_a_clear_failure) {
+  serve();
+  start();
+  submit(put_order("the bytes"));
+  ASSERT_TRUE(io::write_file_durably(folder_ / "other", ""));
+  ASSERT_EQ(::truncate((folder_ / "source").c_str(), 3), 0);
+  answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
+  EXPECT_EQ(outcome().result, kind::error);
+  EXPECT_EQ(outcome().error, EIO);
+  EXPECT_THAT(objects_, IsEmpty());
+}
+
+TEST_F(uploader_test, a_request_whose_answer_is_lost_is_sent_again) {
+  serve();
+  start();
+  submit(put_order("x"));
+  const auto first = next_request<wire::storage_token_request>(0);
+  const auto second = next_request<wire::storage_token_request>(1);
+  EXPECT_EQ(first.reqid, second.reqid);
+  answer(grant_for(second, "/o"));
+  EXPECT_EQ(outcome().result, kind::success);
+}
+
+TEST_F(uploader_test, an_answer_that_cannot_be_read_is_einval) {
+  serve();
+  start();
+  submit(put_order("x"));
+  uploader_->hub_answered(next_request<wire::storage_token_request>().reqid, fail(errc::invalid_argument, "no JSON"));
+  EXPECT_EQ(outcome().error, EINVAL);
+}
+
+TEST_F(uploader_test, beyond_the_live_limit_an_order_is_refused_at_once_and_never_called_back) {
+  options_.limits.live_per_instance = 1;
+  serve();
+  start();
+  submit(put_order("x"));
+  const auto refused = uploader_->submit(put_order("y"), [](blob_outcome) { FAIL() << "it was refused"; });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), errc::rate_limited);
+  answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
+  EXPECT_EQ(outcome().result, kind::success);
+}
+
+TEST_F(uploader_test, an_instance_that_has_gone_is_not_called_back_but_its_file_arrives) {
+  serve();
+  start();
+  submit(put_order("x"));
+  const auto asked = next_request<wire::storage_token_request>();
+  uploader_->forget_callbacks("up");
+  answer(grant_for(asked, "/o"));
+  ASSERT_TRUE(run_until(ctx_, [&] { return uploader_->live() == 0; }));
+  ctx_.restart();
+  ctx_.poll();
+  EXPECT_THAT(outcomes_, IsEmpty());
+  EXPECT_EQ(objects_.count("/o"), 1U);
+}
+
+TEST_F(uploader_test, many_files_at_once_all_arrive) {
+  serve();
+  start();
+  for (int i = 0; i < 40; ++i) submit(put_order("bytes " + std::to_string(i), "f" + std::to_string(i)));
+  std::size_t answered = 0;
+  ASSERT_TRUE(run_until(ctx_, [&] {
+    const auto asked = hub_.of_type<wire::storage_token_request>();
+    for (; answered < asked.size(); ++answered) answer(grant_for(asked[answered], "/" + asked[answered].filename));
+    return outcomes_.size() == 40;
+  }));
+  EXPECT_EQ(objects_.size(), 40U);
+  for (const auto& o : outcomes_) EXPECT_EQ(o.result, kind::success);
+}
+
+TEST_F(uploader_test, stopping_in_the_middle_calls_nobody_back) {
+  serve();
+  start();
+  submit(put_order("x"));
+  answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
+  run_task(ctx_, uploader_->stop());
+  EXPECT_FALSE(uploader_->submit(put_order("y"), nullptr));
+  EXPECT_THAT(outcomes_, IsEmpty());
+}
+
+}  // namespace
+}  // namespace evp::runtime::upload
