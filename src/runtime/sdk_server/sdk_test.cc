@@ -226,10 +226,9 @@ TEST_F(sdk_test, a_request_with_headers_arrives_with_them_and_at_most_a_hundred_
   auto* request = EVP_BlobRequestHttpExt_initialize();
   char url[] = "https://h/x";
   EXPECT_EQ(EVP_BlobRequestHttpExt_setUrl(request, url), EVP_OK);
-  EXPECT_EQ(EVP_BlobRequestHttpExt_addAzureHeader(request), EVP_OK);
   EXPECT_EQ(EVP_BlobRequestHttpExt_addHeader(request, "a b", "c"), EVP_INVAL);
   EXPECT_EQ(EVP_BlobRequestHttpExt_addHeader(request, "a", "c\r\nd: e"), EVP_INVAL);
-  for (int i = 1; i < 100; ++i) EXPECT_EQ(EVP_BlobRequestHttpExt_addHeader(request, "n", "v"), EVP_OK);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(EVP_BlobRequestHttpExt_addHeader(request, "n", "v"), EVP_OK);
   EXPECT_EQ(EVP_BlobRequestHttpExt_addHeader(request, "n", "v"), EVP_TOOBIG);
   const auto file = (root / "a.bin").string();
   EVP_BlobLocalStore store{file.c_str(), nullptr, 0};
@@ -237,7 +236,7 @@ TEST_F(sdk_test, a_request_with_headers_arrives_with_them_and_at_most_a_hundred_
   EVP_BlobRequestHttpExt_free(request);
   runtime([&] {
     EXPECT_EQ(transfers.orders.at(0).fields.size(), 100u);
-    EXPECT_EQ(transfers.orders.at(0).fields[0], (http::header{"x-ms-blob-type", "BlockBlob"}));
+    EXPECT_EQ(transfers.orders.at(0).fields[0], (http::header{"n", "v"}));
   });
 }
 

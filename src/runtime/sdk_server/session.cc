@@ -4,8 +4,8 @@
 #include <cerrno>
 
 #include "base/encoding.h"
-#include "runtime/sdk_server/json_text.h"
 #include "runtime/sdk_server/legacy_blob_types.h"
+#include "wire/json_text.h"
 
 namespace evp::runtime::socket {
 namespace {
@@ -93,9 +93,9 @@ answer session::operator()(send_telemetry& r) {
   if (r.entries.empty()) return answer::inval;
   std::string payload = "{";
   for (const auto& [key, value] : r.entries) {
-    if (!is_topic(key) || !is_json(value)) return answer::inval;
+    if (!is_topic(key) || !wire::is_json(value)) return answer::inval;
     if (payload.size() > 1) payload += ',';
-    payload += json_quote(ports_.instance + "/" + key) + ":" + value;
+    payload += wire::json_quote(ports_.instance + "/" + key) + ":" + value;
   }
   payload += '}';
   if (!has_room()) return answer::again;
