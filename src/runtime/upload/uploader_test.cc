@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/crypto.h"
 #include "base/encoding.h"
 #include "http/server.h"
 #include "http/test_certificates.h"
@@ -33,8 +34,6 @@ class scripted_hub final : public hub_requests {
 class uploader_test : public testing::Test {
  protected:
   uploader_test() {
-    std::string pattern = testing::TempDir() + "uploader-XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
     EXPECT_TRUE(certificates_.open());
     options_.retry.backoff_first = milliseconds(20);
     options_.retry.backoff_max = milliseconds(50);
@@ -141,16 +140,18 @@ class uploader_test : public testing::Test {
     return found;
   }
 
+  static std::string make_folder() {
+    std::string pattern = testing::TempDir() + "uploader-XXXXXX";
+    return ::mkdtemp(pattern.data());
+  }
+
   boost::asio::io_context ctx_{1};
-  io::fs::path folder_;
+  const io::fs::path folder_ = make_folder();
   io::system_clock clock_;
   io::pool disk_{1};
   http::client http_{ctx_.get_executor()};
   http::test_authority authority_;
-  certificate_store certificates_{[this] {
-    std::string pattern = testing::TempDir() + "uploader-certificates-XXXXXX";
-    return io::fs::path(::mkdtemp(pattern.data()));
-  }()};
+  certificate_store certificates_{folder_ / "certificates"};
   scripted_hub hub_;
   uploader_options options_;
   std::unique_ptr<http::server> server_;
@@ -321,7 +322,6 @@ TEST_F(uploader_test, a_file_that_shrinks_while_it_waits_is_a_clear_failure) {
   serve();
   start();
   submit(put_order("the bytes"));
-  ASSERT_TRUE(io::write_file_durably(folder_ / "other", ""));
   ASSERT_EQ(::truncate((folder_ / "source").c_str(), 3), 0);
   answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
   EXPECT_EQ(outcome().result, kind::error);
