@@ -299,6 +299,22 @@ TEST_F(client_test, a_refusal_before_the_body_was_read_is_delivered_as_that_stat
   }
 }
 
+TEST_F(client_test, a_success_before_the_body_was_read_is_no_success) {
+  for (int i = 0; i < 20; ++i) {
+    test_peer peer([](peer_connection& c) {
+      c.read_head();
+      c.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    request r;
+    r.method = "PUT";
+    r.url = secret(peer.url());
+    r.body = std::string(16'000'000, 'x');
+    const auto answer = send(std::move(r));
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code(), errc::unavailable);
+  }
+}
+
 TEST_F(client_test, broken_answers_are_unavailable) {
   const std::vector<test_peer::script> scripts = {
       [](peer_connection& c) { c.read_head(); },

@@ -26,22 +26,42 @@ SSL* tls_of(CURL* easy) {
   return info->backend == CURLSSLBACKEND_OPENSSL ? static_cast<SSL*>(info->internals) : nullptr;
 }
 
-std::string read_rest(int fd, SSL* tls, std::size_t max_bytes) {
-  // libcurl's own BIO works only inside libcurl's calls. The connection is dying: it can have a plain one.
-  if (tls != nullptr) {
-    BIO* bio = BIO_new_socket(fd, BIO_NOCLOSE);
-    if (bio == nullptr) return {};
-    SSL_set0_rbio(tls, bio);
+/// While it lives, the TLS connection reads from the bare socket and writes nowhere. libcurl's own BIO works only
+/// inside libcurl's calls, and SSL_read may write (an alert, what is left of a record).
+class detour {
+ public:
+  detour(SSL* tls, int fd) : tls_(tls), read_(SSL_get_rbio(tls)), write_(SSL_get_wbio(tls)) {
+    BIO_up_ref(read_);
+    BIO_up_ref(write_);
+    SSL_set0_rbio(tls_, BIO_new_socket(fd, BIO_NOCLOSE));
+    SSL_set0_wbio(tls_, BIO_new(BIO_s_null()));
   }
+  ~detour() {
+    SSL_set0_rbio(tls_, read_);
+    SSL_set0_wbio(tls_, write_);
+    ERR_clear_error();
+  }
+  detour(const detour&) = delete;
+  detour& operator=(const detour&) = delete;
+
+ private:
+  SSL* tls_;
+  BIO* read_;
+  BIO* write_;
+};
+
+std::string read_rest(int fd, SSL* tls, std::size_t max_bytes) {
   std::string all;
   char piece[4096];
+  if (::recv(fd, piece, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) return all;
+  std::optional<detour> around;
+  if (tls != nullptr) around.emplace(tls, fd);
   while (all.size() < max_bytes) {
     const auto n =
         tls != nullptr ? SSL_read(tls, piece, sizeof piece) : int(::recv(fd, piece, sizeof piece, MSG_DONTWAIT));
     if (n <= 0) break;
     all.append(piece, std::size_t(n));
   }
-  ERR_clear_error();
   return all;
 }
 
@@ -96,11 +116,15 @@ std::optional<response> parse_answer(std::string_view bytes, std::uint64_t max_b
   }
 }
 
-std::optional<response> read_early_answer(int fd, CURL* easy, std::size_t max_head_bytes,
-                                          std::uint64_t max_body_bytes) {
-  if (!has_hung_up(fd)) return {};
+early_answer read_early_answer(int fd, CURL* easy, std::size_t max_head_bytes, std::uint64_t max_body_bytes) {
+  early_answer out;
+  if (!has_hung_up(fd)) return out;
   const auto body_bytes = std::min<std::uint64_t>(max_body_bytes, 64 * 1024);
-  return parse_answer(read_rest(fd, tls_of(easy), max_head_bytes + body_bytes), body_bytes);
+  const auto rest = read_rest(fd, tls_of(easy), max_head_bytes + body_bytes);
+  out.consumed = !rest.empty();
+  out.refusal = parse_answer(rest, body_bytes);
+  if (out.refusal && out.refusal->status < 300) out.refusal.reset();
+  return out;
 }
 
 void socket_registry::watch(CURL* easy) {

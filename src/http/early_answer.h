@@ -25,11 +25,16 @@ class socket_registry {
   std::set<int> open_;
 };
 
+struct early_answer {
+  bool consumed = false;            ///< bytes were taken from the connection: it is of no use to libcurl any more
+  std::optional<response> refusal;  ///< a final answer of 300 or above; a half-sent body has never succeeded
+};
+
 /// A server that answers 413 and closes makes the kernel reset the connection; the next write fails although the answer
 /// already lies in our receive queue, and libcurl reports only the failed write. Called while the connection still
-/// exists: if the peer has hung up, reads what it left behind, through TLS where there is TLS. Nothing if the
-/// connection is alive or no complete head is there. RFC 9112, 9.5: a client should watch for such an answer.
-std::optional<response> read_early_answer(int fd, CURL* easy, std::size_t max_head_bytes, std::uint64_t max_body_bytes);
+/// exists: if the peer has hung up, reads what it left behind, through TLS where there is TLS. A living connection, or
+/// one that was closed without a word, is left as it is. RFC 9112, 9.5: a client should watch for such an answer.
+early_answer read_early_answer(int fd, CURL* easy, std::size_t max_head_bytes, std::uint64_t max_body_bytes);
 
 /// Reads head and whatever there is of the body. 1xx answers are skipped. Nothing if no final head is complete or the
 /// answer is malformed.

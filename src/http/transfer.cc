@@ -345,9 +345,12 @@ int transfer::on_transfer(void* self, curl_off_t, curl_off_t received, curl_off_
     t.response_.bytes_sent = std::uint64_t(sent);
     t.report(std::uint64_t(sent));
   }
-  if (t.socket_ >= 0 && t.head_bytes_ == 0 && !t.early_ && std::uint64_t(sent) < t.body_length_) {
-    t.early_ = read_early_answer(t.socket_, t.easy_.get(), max_head_bytes, t.request_.max_response_bytes);
-    if (t.early_) return 1;
+  if (t.socket_ >= 0 && t.head_bytes_ == 0 && !t.early_ && !t.failure_ && std::uint64_t(sent) < t.body_length_) {
+    auto early = read_early_answer(t.socket_, t.easy_.get(), max_head_bytes, t.request_.max_response_bytes);
+    t.early_ = std::move(early.refusal);
+    if (early.consumed && !t.early_)
+      t.stop(error(errc::unavailable, t.host_ + ": the connection broke while the request was sent"));
+    if (early.consumed) return 1;
   }
   return 0;
 }
