@@ -31,7 +31,7 @@ void group::spawn(task<void> t) {
   s->running.emplace_back();
   const auto mine = std::prev(s->running.end());
   auto finish = [s, mine](std::exception_ptr e) {
-    if (e) std::rethrow_exception(e);
+    if (e && !s->stopping) std::rethrow_exception(e);  // a cancelled task may end by operation_aborted
     s->running.erase(mine);
     if (s->running.empty()) s->joined.cancel();
   };

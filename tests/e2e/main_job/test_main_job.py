@@ -33,9 +33,10 @@ def folder():
 
 
 def server(name, folder, *arguments):
-    where = folder / name
-    done = subprocess.run([FIXTURES / name / "start", where, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    where, log = folder / name, folder / f"{name}.log"
+    with open(log, "wb") as out:  # a file: a pipe would stay open as long as the servers live
+        code = subprocess.run([FIXTURES / name / "start", where, *arguments], stdout=out, stderr=out, timeout=120).returncode
+    assert code == 0, log.read_text()
     return where
 
 
