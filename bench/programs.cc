@@ -1,0 +1,77 @@
+// Starts, times and looks at other programs.
+#include "programs.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+extern char** environ;
+
+namespace evp::bench {
+
+namespace {
+pid_t spawn(const std::vector<std::string>& command, const std::string& log, const environment& env) {
+  std::vector<char*> arguments, variables;
+  for (const auto& a : command) arguments.push_back(const_cast<char*>(a.c_str()));
+  arguments.push_back(nullptr);
+  std::vector<std::string> texts;
+  for (char** v = environ; *v; ++v)
+    if (std::string(*v).rfind("EVP_", 0) != 0) texts.emplace_back(*v);
+  for (const auto& [name, value] : env) texts.push_back(name + "=" + value);
+  for (auto& t : texts) variables.push_back(t.data());
+  variables.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  posix_spawn_file_actions_adddup2(&files, 1, 2);
+  pid_t pid = 0;
+  const int failed = ::posix_spawnp(&pid, command[0].c_str(), &files, nullptr, arguments.data(), variables.data());
+  posix_spawn_file_actions_destroy(&files);
+  if (failed) give_up("can't start " + command[0] + ": build it or install it");
+  return pid;
+}
+}  // namespace
+
+program::program(std::vector<std::string> command, const std::string& log, environment env)
+    : pid_(spawn(command, log, env)) {}
+
+program::~program() {
+  if (pid_ == 0) return;
+  ::kill(pid_, SIGTERM);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+bool program::running() {
+  if (pid_ != 0 && ::waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = 0;
+  return pid_ != 0;
+}
+
+double time_of(const std::vector<std::string>& command) {
+  const auto began = std::chrono::steady_clock::now();
+  const pid_t pid = spawn(command, "/dev/null", {});
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) give_up(command[0] + " failed");
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
+}
+
+long kilobytes(pid_t pid, const std::string& file, const std::string& name) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/" + file);
+  for (std::string line; std::getline(in, line);)
+    if (line.rfind(name, 0) == 0) return std::atol(line.c_str() + name.size());
+  return -1;
+}
+
+void give_up(const std::string& why) {
+  std::fprintf(stderr, "evp-bench-upload: %s\n", why.c_str());
+  std::exit(1);
+}
+
+}  // namespace evp::bench

@@ -1,0 +1,35 @@
+// The programs that are measured: started with a log of their own, ended with the object.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace evp::bench {
+
+using environment = std::map<std::string, std::string>;
+
+/// A child with its output in a file; SIGTERM and a wait at the end.
+class program {
+ public:
+  program(std::vector<std::string> command, const std::string& log, environment env);
+  ~program();
+  program(const program&) = delete;
+  bool running();
+  pid_t pid() const noexcept { return pid_; }
+
+ private:
+  pid_t pid_ = 0;
+};
+
+/// Runs the command without output; its wall time in milliseconds. Ends the bench where the command fails.
+double time_of(const std::vector<std::string>& command);
+
+/// A value in kB from /proc/<pid>/<file>, e.g. ("status", "VmRSS:"); -1 where it can't be read.
+long kilobytes(pid_t pid, const std::string& file, const std::string& name);
+
+[[noreturn]] void give_up(const std::string& why);
+
+}  // namespace evp::bench
