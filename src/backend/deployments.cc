@@ -87,7 +87,7 @@ io::task<result<pushed>> deployments::set_deployment(std::string device, std::st
     if (!spec.entry_point.starts_with('/'))  // a program that is on the device already
       co_return fail(
           errc::invalid_argument, "modules." + id + ".downloadUrl",
-          fmt::format("module {} has no downloadUrl and was not uploaded: POST its file to /v1/modules first", id));
+          fmt::format("module {} has no downloadUrl and was not uploaded: PUT its file to /v1/modules/<id> first", id));
   }
   CO_TRY(auto all, co_await stored(device));
   all.deployment = manifest;

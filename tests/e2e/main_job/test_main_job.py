@@ -211,8 +211,9 @@ def test_configuration_makes_the_camera_upload_by_itself(backend, device):
     backend.ok("PUT", "/v1/devices/cam-1/configuration/camera/upload", {"value": json.dumps({"intervalSeconds": 0})})
 
 
-def test_a_module_that_does_not_match_its_hash_is_reported_and_the_old_one_goes_on(backend, device):
+def test_a_module_of_a_kind_that_cannot_run_is_reported_and_the_others_go_on(backend, device):
     before = device.module_pids()
+    backend.ok("PUT", "/v1/modules/py-1", data=b"print('hello')", headers={"Content-Type": "application/octet-stream"})
     good = json.loads((SOURCE / "examples/camera/deployment.json").read_text())
     bad = json.loads(json.dumps(good))
     bad["deploymentId"] = "bad"
