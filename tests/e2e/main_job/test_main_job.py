@@ -236,7 +236,7 @@ def test_blocking_disconnects_at_once_and_unblocking_lets_it_return(backend, dev
     backend.ok("POST", "/v1/devices/cam-1/block")
     wait_until(lambda: not backend.ok("GET", "/v1/devices/cam-1")["online"], 2, "the disconnection")
     refused = backend.call("POST", "/v1/devices/cam-1/commands/camera/take-picture", {"params": {}})
-    assert refused.status_code in (403, 503), refused.text
+    assert refused.status_code == 409 and refused.json()["error"]["code"] == "failed_precondition", refused.text
     backend.ok("POST", "/v1/devices/cam-1/unblock")
     wait_until(lambda: backend.ok("GET", "/v1/devices/cam-1")["online"], 60, "the device's return")
 
