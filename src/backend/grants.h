@@ -14,8 +14,8 @@
 namespace evp::backend {
 
 struct grant_limits {
-  double per_device_per_second = 50;
-  double per_device_burst = 200;
+  double per_device_per_second = 500;  ///< a device in a hurry, not a fleet gone wild
+  double per_device_burst = 2000;
   milliseconds answer_within{4'000};       ///< the public agent gives up at 5 s
   milliseconds idempotent_for{10'000};     ///< the same request id gives the same grant for this long
   std::size_t max_remembered = 20'000;     ///< grants remembered for that, over all devices

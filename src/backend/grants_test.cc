@@ -150,9 +150,18 @@ TEST_F(grants_test, each_refusal_has_a_code_and_a_text_and_leaves_no_row) {
   EXPECT_THAT(rows(), IsEmpty());
 }
 
-TEST_F(grants_test, a_device_that_asks_too_fast_is_told_when_to_come_back_and_others_are_unharmed) {
+struct limited_grants_test : grants_test {
+  limited_grants_test() {
+    close();
+    limits_.per_device_per_second = 50;
+    limits_.per_device_burst = 20;
+    open();
+  }
+};
+
+TEST_F(limited_grants_test, a_device_that_asks_too_fast_is_told_when_to_come_back_and_others_are_unharmed) {
   add_device("cam-2");
-  for (int i = 0; i < 200; ++i) ASSERT_FALSE(issue(ask(std::to_string(i))).failure);
+  for (int i = 0; i < 20; ++i) ASSERT_FALSE(issue(ask(std::to_string(i))).failure);
   const auto refused = issue(ask("900"));
   ASSERT_TRUE(refused.failure);
   EXPECT_EQ(refused.failure->code(), errc::rate_limited);
