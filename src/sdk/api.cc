@@ -51,7 +51,10 @@ EVP_client* EVP_initialize(void) {
   const char* workspace = std::getenv("EVP_MODULE_SDK_DEFAULT_WORKSPACE_PATH");
   if (!workspace) workspace = "/evp/default_workspace";
   try {
+    static EVP_client* latest = nullptr;  // the API has no end for a client: it lives as long as the process
     auto* h = new EVP_client(connect_to(path), workspace);
+    h->elder = latest;
+    latest = h;
     clean_spool(workspace);
     return h;
   } catch (...) { give_up(path, ENOMEM); }

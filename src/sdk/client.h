@@ -36,6 +36,7 @@ struct EVP_client {
   EVP_client(int fd, std::string workspace) : channel_(fd), workspace_(std::move(workspace)) {}
 
   const std::string& workspace() const noexcept { return workspace_; }
+  EVP_client* elder = nullptr;  ///< the client made before: none is ever destroyed, and all stay reachable
   /// Puts the callback aside and returns the token that travels in its place.
   std::uint64_t expect(evp::sdk::callback cb, void* user);
   /// The request was not accepted: forgets its callback.
