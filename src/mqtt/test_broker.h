@@ -54,8 +54,8 @@ class test_broker {
   }
   void stop(int signal = SIGKILL) {
     if (pid_ <= 0) return;
-    ::kill(pid_, SIGCONT);
     ::kill(pid_, signal);
+    ::kill(pid_, SIGCONT);  // after the signal: a frozen broker must not answer first
     ::waitpid(pid_, nullptr, 0);
     pid_ = 0;
   }
