@@ -127,6 +127,7 @@ void client::state::connect() {
 
 void client::state::attempted(attempt_outcome outcome) {
   if (now != phase::connecting) return;
+  if (attempt_in_progress) attempt_in_progress->abandon();  // waits until its thread has let go of the executor
   attempt_in_progress.reset();
   const int fd = mosquitto_socket(h->mosq);
   if (outcome.rc != MOSQ_ERR_SUCCESS || fd < 0)

@@ -85,10 +85,14 @@ TEST_F(hostile_module, cannot_leave_a_process_behind) {
   EXPECT_EQ(ask("evil", "hide"), "0");
   s_->apply(wanting({"good"}));
   ASSERT_TRUE(until_status("ok"));
-  for (const auto& p : io::fs::directory_iterator("/proc")) {
-    struct stat st {};
-    if (::stat(p.path().c_str(), &st) == 0) { EXPECT_NE(st.st_uid, 64300u) << p.path(); }
-  }
+  const auto has_process = [] {
+    for (const auto& p : io::fs::directory_iterator("/proc")) {
+      struct stat st {};
+      if (::stat(p.path().c_str(), &st) == 0 && st.st_uid == 64300u) return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(until([&] { return !has_process(); }));  // killed at once; the kernel may still be taking it apart
 }
 
 class hostile_module_without_root : public supervised {
