@@ -9,18 +9,25 @@ namespace {
 
 using pairs = std::vector<std::pair<std::string, std::string>>;
 
-/// Encoded, in order, joined: "a=1&b=" or "host:x\nx-bce-date:y".
-std::string joined(pairs given, char between, char after) {
-  for (auto& [name, value] : given) {
-    name = percent_encode(name);
-    value = percent_encode(value);
-  }
-  std::sort(given.begin(), given.end());
-  std::string out;
+/// Encoded "name=value" or "name:value", in order: as the vendor's SDK does, the whole texts are compared.
+std::vector<std::string> sorted(const pairs& given, char between) {
+  std::vector<std::string> out;
+  out.reserve(given.size());
   for (const auto& [name, value] : given) {
-    if (!out.empty()) out += after;
-    out.append(name) += between;
-    out += value;
+    auto& line = out.emplace_back();
+    append_percent_encoded(line, name);
+    line += between;
+    append_percent_encoded(line, value);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::string joined(const std::vector<std::string>& lines, char between) {
+  std::string out;
+  for (const auto& l : lines) {
+    if (!out.empty()) out += between;
+    out += l;
   }
   return out;
 }
@@ -50,18 +57,15 @@ secret bos_signer::presign(const signable_request& request, timestamp now, secon
 }
 
 std::string bos_signer::authorization(const signable_request& request, timestamp now, seconds expires) const {
-  pairs fields{{"host", request.sent_host()}};
-  for (const auto& f : request.fields) fields.emplace_back(to_lower(f.name), trim(f.value));
+  pairs given{{"host", request.sent_host()}};
+  for (const auto& f : request.fields) given.emplace_back(to_lower(f.name), trim(f.value));
+  const auto fields = sorted(given, ':');
   std::string names;
-  std::sort(fields.begin(), fields.end());
-  for (const auto& [name, value] : fields) names.append(names.empty() ? "" : ";").append(name);
+  for (const auto& f : fields) names.append(names.empty() ? "" : ";").append(f, 0, f.find(':'));
 
   std::string canonical = request.method + "\n";
   append_percent_encoded(canonical, request.path, true);
-  canonical.append("\n")
-      .append(joined(request.query, '=', '&'))
-      .append("\n")
-      .append(joined(std::move(fields), ':', '\n'));
+  canonical.append("\n").append(joined(sorted(request.query, '='), '&')).append("\n").append(joined(fields, '\n'));
 
   auto head = "bce-auth-v1/" + id_ + "/" + format_rfc3339_seconds(now) + "/" + std::to_string(expires.count());
   const secret period_key(to_hex(key_.sign(head)));  // used as text

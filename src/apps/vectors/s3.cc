@@ -12,9 +12,11 @@ result<outcome> sign_aws_suite(const source& from, const json::object& context);
 namespace {
 
 /// What the JavaScript SDK of AWS names the operation in a parameter of its own, x-id.
-constexpr std::pair<std::string_view, std::string_view> operation_ids[] = {
-    {"put", "PutObject"},   {"get", "GetObject"},       {"head", "HeadObject"},
-    {"part", "UploadPart"}, {"delete", "DeleteObject"}, {"abort", "AbortMultipartUpload"}};
+constexpr std::pair<std::string_view, std::string_view> operation_ids[] = {{"put", "PutObject"},
+                                                                           {"get", "GetObject"},
+                                                                           {"part", "UploadPart"},
+                                                                           {"delete", "DeleteObject"},
+                                                                           {"abort", "AbortMultipartUpload"}};
 
 auth::aws_credentials credentials_of(const source& from, std::string token) {
   return {text(from.file, "access_key"), secret(text(from.file, "secret_key")), secret(std::move(token))};
