@@ -154,7 +154,7 @@ io::task<result<wire::storage_token_response>> grants::make(std::string device, 
   name_parts parts{device, r.instance, r.filename, clock_.now()};
   CO_TRY(const auto object, service->names.expand(parts));
   co_await services_.prepare_once(service);
-  CO_TRY(auto out, sign(*service, object, r));
+  CO_TRY(auto out, co_await sign(service, object, r));
 
   upload row;
   row.grant_id = ledger_.new_id();
@@ -176,25 +176,26 @@ io::task<result<wire::storage_token_response>> grants::make(std::string device, 
   co_return out;
 }
 
-result<wire::storage_token_response> grants::sign(const live_service& s, const std::string& object,
-                                                  const wire::storage_token_request& r) const {
+io::task<result<wire::storage_token_response>> grants::sign(std::shared_ptr<live_service> s, std::string object,
+                                                            wire::storage_token_request r) const {
   const bool is_get = r.operation == wire::blob_operation::get;
   const bool is_older_agent = r.accept.empty();
-  const auto caps = s.driver->caps();
-  if (is_get && !caps.sign_get) return fail(errc::unsupported, "this storage offers no downloads");
+  const auto caps = s->driver->caps();
+  if (is_get && !caps.sign_get) co_return fail(errc::unsupported, "this storage offers no downloads");
   if (!is_get && r.size && *r.size > caps.max_put_bytes)
-    return fail(errc::too_large, "size",
-                "the storage takes at most " + std::to_string(caps.max_put_bytes) + " bytes in one upload");
+    co_return fail(errc::too_large, "size",
+                   "the storage takes at most " + std::to_string(caps.max_put_bytes) + " bytes in one upload");
 
   storage::sign_spec spec;
   spec.op = is_get ? storage::operation::get : storage::operation::put;
-  spec.object = object;
-  spec.lifetime = s.view.expiration;
+  spec.object = std::move(object);
+  spec.lifetime = s->view.expiration;
   spec.portless_host = is_older_agent;
-  if (!is_get) spec.fields = s.view.headers;
-  TRY(auto made, s.driver->sign(spec));
+  if (!is_get) spec.fields = s->view.headers;
+  CO_TRY(auto made, co_await s->driver->sign(std::move(spec)));
   if (is_older_agent && request_bytes(made) > max_portless_bytes)
-    return fail(errc::too_large, "filename", "the signed URL is longer than this agent can send: use a shorter name");
+    co_return fail(errc::too_large, "filename",
+                   "the signed URL is longer than this agent can send: use a shorter name");
 
   wire::storage_token_response out;
   out.reqid = r.reqid;
@@ -202,11 +203,11 @@ result<wire::storage_token_response> grants::sign(const live_service& s, const s
   out.url = std::move(made.url);
   for (auto& h : made.fields) out.headers.push_back({std::move(h.name), std::move(h.value)});
   out.expires_at = made.expires_at;
-  if (is_older_agent) return out;
+  if (is_older_agent) co_return out;
   out.expires_in = std::max(milliseconds(0), made.expires_at - clock_.now());
   out.expect = std::move(made.expect);
-  if (r.accepts("certificate/1")) out.certificate_id = s.view.certificate_id;
-  return out;
+  if (r.accepts("certificate/1")) out.certificate_id = s->view.certificate_id;
+  co_return out;
 }
 
 wire::certificate_response grants::certificate(const std::string& device, const wire::certificate_request& r) const {

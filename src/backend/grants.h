@@ -68,8 +68,8 @@ class grants {
   struct memory;
   io::task<void> work(std::string key, std::shared_ptr<pending> p, std::string device, wire::storage_token_request r);
   io::task<result<wire::storage_token_response>> make(std::string device, wire::storage_token_request r);
-  result<wire::storage_token_response> sign(const live_service& s, const std::string& object,
-                                            const wire::storage_token_request& r) const;
+  io::task<result<wire::storage_token_response>> sign(std::shared_ptr<live_service> s, std::string object,
+                                                      wire::storage_token_request r) const;
   result<void> take_token(const std::string& device);
   io::task<result<bool>> settle_report(std::string device, wire::transfer_report r);
   io::task<result<bool>> verify(upload u, wire::transfer_report r);

@@ -10,6 +10,7 @@ namespace evp::backend {
 struct fake_storage {
   std::map<std::string, std::string> objects;
   std::optional<error> failure;  ///< of every call that would need the network
+  std::optional<error> sign_failure;
   milliseconds delay{0};
   int prepared = 0, stats = 0;
   bool lies_about_size = false;
@@ -22,7 +23,8 @@ class fake_driver final : public storage::driver {
   fake_driver(fake_storage& s, const io::clock& clock, std::string endpoint)
       : s_(s), clock_(clock), endpoint_(std::move(endpoint)) {}
   storage::capabilities caps() const noexcept override { return {true, milliseconds(3'600'000), 1000}; }
-  result<storage::signed_request> sign(const storage::sign_spec& spec) override {
+  io::task<result<storage::signed_request>> sign(storage::sign_spec spec) override {
+    if (s_.sign_failure) co_return fail(*s_.sign_failure);
     s_.signs.push_back(spec);
     storage::signed_request out;
     out.method = "PUT";
@@ -30,7 +32,7 @@ class fake_driver final : public storage::driver {
     out.fields = spec.fields;
     out.expect = {201};
     out.expires_at = clock_.now() + spec.lifetime;
-    return out;
+    co_return out;
   }
   io::task<result<void>> prepare() override {
     ++s_.prepared;

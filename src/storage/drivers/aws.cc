@@ -49,9 +49,10 @@ class aws_driver final : public driver {
     return {.sign_get = true, .max_lifetime = seconds(604'800), .max_put_bytes = 5ULL << 30, .signs_fields = true};
   }
 
-  result<signed_request> sign(const sign_spec& spec) override {
-    CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
-    CHECK(check_fields(spec.fields));
+  io::task<result<signed_request>> sign(sign_spec spec) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    CO_CHECK(check_fields(spec.fields));
+    CO_CHECK(check_bounds(spec, caps().enforces));
     const auto now = clock_.now();
     signed_request r{.method = spec.op == operation::put ? "PUT" : "GET", .fields = spec.fields, .expect = {200}};
     auto wanted = request(r.method, "/" + spec.object);
@@ -62,8 +63,8 @@ class aws_driver final : public driver {
     const auto lifetime = std::chrono::floor<seconds>(spec.lifetime);
     r.expires_at = std::chrono::floor<seconds>(now) + lifetime;
     r.url = signer_.presign(wanted, now, lifetime);
-    if (spec.portless_host) CHECK(check_small_head(r));
-    return r;
+    if (spec.portless_host) CO_CHECK(check_small_head(r));
+    co_return r;
   }
 
   io::task<result<void>> prepare() override {

@@ -81,17 +81,18 @@ class azure_driver final : public driver {
     return {.sign_get = true, .max_lifetime = std::chrono::hours(24 * 365), .max_put_bytes = 5000ULL << 20};
   }
 
-  result<signed_request> sign(const sign_spec& spec) override {
-    CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
-    CHECK(check_fields(spec.fields));
+  io::task<result<signed_request>> sign(sign_spec spec) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    CO_CHECK(check_fields(spec.fields));
+    CO_CHECK(check_bounds(spec, caps().enforces));
     const bool is_put = spec.op == operation::put;
     signed_request r{.method = is_put ? "PUT" : "GET", .expect = {is_put ? 201 : 200}};
     r.expires_at = expiry_of(clock_.now(), spec.lifetime);
-    TRY(r.url, blob_url(spec.object, is_put ? "cw" : "r", r.expires_at));
+    CO_TRY(r.url, blob_url(spec.object, is_put ? "cw" : "r", r.expires_at));
     for (const auto& f : spec.fields)
       if (is_put || !http::same_name(f.name, blob_type)) r.fields.push_back(f);
     if (is_put && http::find(r.fields, blob_type).empty()) r.fields.push_back({std::string(blob_type), "BlockBlob"});
-    return r;
+    co_return r;
   }
 
   io::task<result<void>> prepare() override {

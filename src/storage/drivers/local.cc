@@ -26,9 +26,10 @@ class local_driver final : public driver {
     return {.sign_get = true, .max_lifetime = std::chrono::hours(24 * 7), .max_put_bytes = local_max_object_bytes};
   }
 
-  result<signed_request> sign(const sign_spec& spec) override {
-    CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
-    CHECK(check_fields(spec.fields));
+  io::task<result<signed_request>> sign(sign_spec spec) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    CO_CHECK(check_fields(spec.fields));
+    CO_CHECK(check_bounds(spec, caps().enforces));
     const bool is_put = spec.op == operation::put;
     const local_access access{container_, spec.object, spec.op, clock_.now() + spec.lifetime};
     signed_request r{.method = is_put ? "PUT" : "GET", .fields = spec.fields};
@@ -38,7 +39,7 @@ class local_driver final : public driver {
       r.expect = {200, 201};
     else
       r.expect = {200};
-    return r;
+    co_return r;
   }
 
   io::task<result<void>> prepare() override {

@@ -14,6 +14,9 @@ result<void> check_fields(const http::headers& fields);
 /// Checks 1 s <= lifetime <= max. Errors: invalid_argument at "expirationDuration".
 result<void> check_lifetime(milliseconds lifetime, milliseconds max);
 
+/// Checks that the spec asks for no bound that the driver does not enforce. Errors: unsupported, naming the bound.
+result<void> check_bounds(const sign_spec& spec, bounds enforced);
+
 /// Now plus the lifetime, in whole seconds as vendors count them, never later than asked for.
 timestamp expiry_of(timestamp now, milliseconds lifetime);
 
