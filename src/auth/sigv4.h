@@ -21,6 +21,7 @@ struct aws_credentials {
   std::string access_key_id;
   secret secret_access_key;
   secret session_token;  ///< of temporary credentials; empty: none
+  friend bool operator==(const aws_credentials&, const aws_credentials&) = default;
 };
 
 /// The payload hash of a request whose body is not signed.
