@@ -17,7 +17,8 @@ constexpr std::string_view default_name = "default";
 constexpr milliseconds prepare_limit{8'000};        // at creation
 constexpr milliseconds prepare_first_limit{2'000};  // before a grant, whose device waits 5 s
 constexpr milliseconds prepare_again{30'000};
-constexpr std::string_view own_fields = "type, name, headers, certificate, expirationDuration, objectNameTemplate";
+constexpr std::string_view own_fields =
+    "type, name, headers, certificate, expirationDuration, objectNameTemplate, verify, bounds";
 
 std::string seal_context(const std::string& service_id, const std::string& option) {
   return "service " + service_id + " option " + option;
@@ -42,6 +43,10 @@ service_view view_of(const sql::service_row& row, const storage::driver_type& ty
   v.certificate_id = certificate_id_of(row.certificate);
   v.expiration = milliseconds(row.expiration_ms);
   v.object_name_template = row.object_name_template;
+  v.verify = verification_from_string(row.verify).value_or(verification::head);
+  v.bounds.create_only = row.create_only;
+  if (row.max_size > 0) v.bounds.max_size = std::uint64_t(row.max_size);
+  v.bounds.source_address = row.source_address;
   v.created_at = timestamp(milliseconds(row.created_at));
   v.updated_at = timestamp(milliseconds(row.updated_at));
   return v;
@@ -141,6 +146,8 @@ io::task<result<services::checked>> services::check(service_input in) const {
   CO_TRY(auto options, check_options(*type, in));
   CO_CHECK(check_headers(in.headers));
   CO_CHECK(check_certificate(in.certificate));
+  CO_CHECK(check_bounds(in.bounds));
+  CO_TRY(const auto verify, verification_from_string(in.verify.empty() ? "head" : in.verify));
   const auto& pattern = in.object_name_template;
   CO_TRY(auto names,
          object_name_template::parse(pattern.empty() ? default_object_name_template : std::string_view(pattern)));
@@ -154,6 +161,9 @@ io::task<result<services::checked>> services::check(service_input in) const {
   trial.object = "evp-trial";
   trial.lifetime = expiration;
   trial.fields = in.headers;
+  const auto caps = out.driver->caps();
+  trial.create_only = in.bounds.create_only && caps.enforces.has(storage::bound::create_only);
+  if (caps.enforces.has(storage::bound::source_address)) trial.source_address = in.bounds.source_address;
   auto trial_signature = out.driver->sign(std::move(trial));
   auto tried = co_await io::with_deadline(std::move(trial_signature), prepare_limit, "a trial signature");
   if (!tried && tried.error().code() != errc::invalid_argument) {
@@ -168,6 +178,11 @@ io::task<result<services::checked>> services::check(service_input in) const {
   out.row.certificate = in.certificate;
   out.row.expiration_ms = expiration.count();
   out.row.object_name_template = out.names.text();
+  out.row.verify = to_string(verify);
+  out.row.create_only = in.bounds.create_only;
+  out.row.max_size = std::int64_t(in.bounds.max_size.value_or(0));
+  out.row.source_address = in.bounds.source_address;
+  add_bound_warnings(in.bounds, verify, caps, out.warnings);
   for (const auto& h : in.headers) out.row.headers.push_back({h.name, h.value});
   co_return out;
 }
@@ -232,6 +247,7 @@ io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::
 
   auto live = std::make_shared<live_service>(live_service{view_of(row, *type), c->names, std::move(c->driver)});
   live->view.endpoint = c->endpoint;
+  live->view.enforced = live->driver->caps().enforces;
   if (previous) retire(previous);
   by_name_[row.name] = live;
 
@@ -266,6 +282,7 @@ result<std::shared_ptr<live_service>> services::revive(const sql::service_row& r
   auto live =
       std::make_shared<live_service>(live_service{view_of(row, *type), std::move(out.names), std::move(driver)});
   live->view.endpoint = out.endpoint;
+  live->view.enforced = live->driver->caps().enforces;
   return live;
 }
 

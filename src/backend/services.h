@@ -20,6 +20,30 @@
 
 namespace evp::backend {
 
+/// How the backend makes sure that an upload arrived.
+enum class verification {
+  head,  ///< it asks the storage for the object and compares the size
+  none,  ///< it does not: the ledger ends with "uploaded", the device's word
+};
+std::string_view to_string(verification v) noexcept;
+/// Errors: invalid_argument at "verify".
+result<verification> verification_from_string(std::string_view text);
+
+/// What uploads to a service are bounded by beside name, method and expiry.
+struct service_bounds {
+  bool create_only = false;               ///< an object that exists already is not replaced
+  std::optional<std::uint64_t> max_size;  ///< bytes
+  std::string source_address;             ///< an IP address or network that devices send from; empty: any
+};
+
+/// Who refuses what goes beyond a bound.
+enum class enforcement {
+  storage,  ///< the storage itself, before the object exists
+  backend,  ///< the backend, when it checks the upload: the object exists by then
+  nobody,
+};
+std::string_view to_string(enforcement e) noexcept;
+
 /// The body of POST and PUT. Nothing in it has been checked but its JSON types.
 struct service_input {
   std::string type;
@@ -28,6 +52,8 @@ struct service_input {
   std::string certificate;           ///< PEM; empty: none
   std::string expiration_duration;   ///< ISO 8601; empty: default_expiration
   std::string object_name_template;  ///< empty: the default one
+  std::string verify;                ///< empty: "head"
+  service_bounds bounds;
   /// The fields that are not named above: options of the driver. Text may be secret, so all text is held as such.
   std::map<std::string, std::variant<secret, bool>> options;
 };
@@ -52,7 +78,12 @@ struct service_view {
   std::string certificate_id;  ///< "sha256:<64 hex>", or empty
   milliseconds expiration{};
   std::string object_name_template;
+  verification verify = verification::head;
+  service_bounds bounds;
+  storage::bounds enforced;  ///< by the storage itself
   timestamp created_at, updated_at;
+
+  enforcement enforcement_of(storage::bound b) const noexcept;
 };
 
 struct saved_service {

@@ -17,6 +17,8 @@ struct fake_storage {
   std::vector<storage::sign_spec> signs;
   std::uint64_t max_put_bytes = 1000;
   bool takes_parts = false;
+  storage::bounds enforces;
+  bool can_stat = true;
   std::map<std::string, std::map<unsigned, std::uint64_t>> parts;  ///< sizes that arrived, by upload and number
   milliseconds commit_delay{0};
   int commits = 0;
@@ -30,6 +32,8 @@ class fake_driver final : public storage::driver {
   storage::capabilities caps() const noexcept override {
     storage::capabilities c{true, milliseconds(3'600'000), s_.max_put_bytes};
     if (s_.takes_parts) c.parts.emplace();
+    c.enforces = s_.enforces;
+    c.can_stat = s_.can_stat;
     return c;
   }
   io::task<result<storage::signed_request>> sign(storage::sign_spec spec) override {
