@@ -103,6 +103,12 @@ struct part_limits {
   std::uint64_t multiple_of = 1;  ///< a part's size is a multiple of this
 };
 
+/// A part that is to be sent.
+struct part_place {
+  unsigned number = 1;  ///< from 1
+  std::uint64_t offset = 0, length = 0;
+};
+
 /// A part that has arrived, as the storage itself tells.
 struct stored_part {
   unsigned number = 0;  ///< from 1
@@ -151,8 +157,8 @@ class driver {
   /// Begins an upload of spec.object (with spec.fields on the finished object) and gives the storage's id for it, at
   /// most 2 KiB of text. Errors: as prepare.
   virtual io::task<result<std::string>> begin_parts(sign_spec spec);
-  /// Signs the upload of one part, numbered from 1; spec.size is the part's. Errors: as sign.
-  virtual io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, unsigned number);
+  /// Signs the upload of one part. Errors: as sign.
+  virtual io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part);
   /// The parts that have arrived, by number. Errors: not_found (no such upload: aborted, committed or too old), as
   /// prepare.
   virtual io::task<result<std::vector<stored_part>>> list_parts(std::string object, std::string upload_id);

@@ -56,7 +56,7 @@ std::span<const bound_name> bound_names() {
 }
 
 io::task<result<std::string>> driver::begin_parts(sign_spec) { co_return no_parts(); }
-io::task<result<signed_request>> driver::sign_part(sign_spec, std::string, unsigned) { co_return no_parts(); }
+io::task<result<signed_request>> driver::sign_part(sign_spec, std::string, part_place) { co_return no_parts(); }
 io::task<result<std::vector<stored_part>>> driver::list_parts(std::string, std::string) { co_return no_parts(); }
 io::task<result<void>> driver::commit_parts(sign_spec, std::string, std::vector<stored_part>) { co_return no_parts(); }
 io::task<result<void>> driver::abort_parts(std::string, std::string) { co_return no_parts(); }

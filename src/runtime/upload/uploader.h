@@ -69,6 +69,7 @@ class uploader final : public blobs {
   void answered(wire::storage_token_response r, std::uint64_t reqid);
   void answered(wire::certificate_response r, std::uint64_t reqid);
   void answered(wire::transfer_report_response r, std::uint64_t reqid);
+  void answered(wire::grant_renew_response, std::uint64_t) {}  // plans are not asked for
 
   io::task<void> transfer(start_transfer t, blob_order order);
   io::task<transfer_result> put(http::request r, blob_order order);

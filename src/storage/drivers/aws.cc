@@ -11,6 +11,7 @@
 #include "base/encoding.h"
 #include "storage/drivers/drivers.h"
 #include "storage/drivers/requests.h"
+#include "storage/drivers/s3_parts.h"
 
 namespace evp::storage {
 namespace {
@@ -69,16 +70,18 @@ class aws_driver final : public driver {
   }
 
   capabilities caps() const noexcept override {
-    return {.sign_get = true, .max_lifetime = seconds(604'800), .max_put_bytes = 5ULL << 30, .signs_fields = true};
+    return {.sign_get = true,
+            .max_lifetime = seconds(604'800),
+            .max_put_bytes = 5ULL << 30,
+            .signs_fields = true,
+            .parts = part_limits{}};
   }
 
   io::task<result<signed_request>> sign(sign_spec spec) override {
     CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
     CO_CHECK(check_fields(spec.fields));
     CO_CHECK(check_bounds(spec, caps().enforces));
-    if (retired_) co_return fail(retired_error());
-    CO_TRY(const auto with, co_await signer());
-    if (retired_) co_return fail(retired_error());
+    CO_TRY(const auto with, co_await grant_signer());
     const auto now = clock_.now();
     CO_TRY(const auto life, lifetime_within(spec.lifetime, with.dies, now));
     signed_request r{.method = spec.op == operation::put ? "PUT" : "GET", .fields = spec.fields, .expect = {200}};
@@ -145,6 +148,68 @@ class aws_driver final : public driver {
     co_return refused(answer, "remove an object");
   }
 
+  // https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+  io::task<result<std::string>> begin_parts(sign_spec spec) override {
+    CO_CHECK(check_fields(spec.fields));
+    auto wanted = request("POST", "/" + spec.object);
+    wanted.query = {{"uploads", ""}};
+    for (const auto& f : spec.fields)
+      if (is_signed(f.name)) wanted.fields.push_back(f);
+    CO_TRY(const auto with, co_await signer());
+    auto r = own_request(with, wanted, "");
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    if (answer.status != 200) co_return refused(answer, "begin an upload in parts");
+    co_return s3_upload_id(answer.body);
+  }
+
+  io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    CO_TRY(const auto with, co_await grant_signer());
+    const auto now = clock_.now();
+    CO_TRY(const auto life, lifetime_within(spec.lifetime, with.dies, now));
+    auto wanted = parts_request("PUT", spec.object, upload_id);
+    wanted.query.emplace_back("partNumber", std::to_string(part.number));
+    const auto lifetime = std::chrono::floor<seconds>(life);
+    signed_request out{.method = "PUT", .expect = {200}};
+    out.expires_at = std::chrono::floor<seconds>(now) + lifetime;
+    out.url = with.signer->presign(wanted, now, lifetime);
+    co_return out;
+  }
+
+  io::task<result<std::vector<stored_part>>> list_parts(std::string object, std::string upload_id) override {
+    s3_part_list all;
+    do {
+      auto wanted = parts_request("GET", object, upload_id);
+      if (!all.parts.empty()) wanted.query.emplace_back("part-number-marker", std::to_string(all.parts.back().number));
+      CO_TRY(const auto with, co_await signer());
+      auto r = own_request(with, wanted, "");
+      r.max_response_bytes = s3_list_max_bytes;
+      CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+      if (answer.status != 200) co_return refused(answer, "list the parts of an upload");
+      CO_CHECK(read_s3_parts(answer.body, all));
+    } while (all.more);
+    co_return std::move(all.parts);
+  }
+
+  io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part> parts) override {
+    CO_TRY(const auto with, co_await signer());
+    auto r = own_request(with, parts_request("POST", spec.object, upload_id), s3_commit_body(parts));
+    r.total_timeout = r.stall_timeout = commit_limit;
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    // The status may be sent before the outcome is known: an error then comes with 200.
+    const auto code = s3_error_code(answer.body);
+    if (answer.status == 200 && code.empty()) co_return result<void>();
+    co_return fail(error_of_answer(answer, "put the parts together", code));
+  }
+
+  io::task<result<void>> abort_parts(std::string object, std::string upload_id) override {
+    CO_TRY(const auto with, co_await signer());
+    auto r = own_request(with, parts_request("DELETE", object, upload_id), "");
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    if (answer.status == 204 || answer.status == 404) co_return result<void>();
+    co_return refused(answer, "drop the parts of an upload");
+  }
+
   std::optional<auth::credential_health> health() const override {
     if (!cache_) return std::nullopt;
     return cache_->health();
@@ -163,6 +228,13 @@ class aws_driver final : public driver {
     for (const auto u : unsigned_fields)
       if (http::same_name(name, u)) return false;
     return true;
+  }
+
+  /// A request about an upload in parts.
+  auth::sigv4_request parts_request(std::string method, const std::string& object, const std::string& upload_id) const {
+    auto r = request(std::move(method), "/" + object);
+    r.query = {{"uploadId", upload_id}};
+    return r;
   }
 
   /// A request below the bucket: path is "" or "/object".
@@ -192,13 +264,22 @@ class aws_driver final : public driver {
     co_return current_;
   }
 
+  /// The same for grants, which a retired driver gives no more.
+  io::task<result<signing>> grant_signer() {
+    if (retired_) co_return fail(retired_error());
+    auto with = co_await signer();
+    if (retired_) co_return fail(retired_error());
+    co_return with;
+  }
+
   /// A request of the backend itself, signed in its fields, payload included.
   http::request own_request(const signing& with, const auth::sigv4_request& wanted, std::string body) const {
     http::request r;
     r.method = wanted.method;
     r.url = secret(auth::sigv4_signer::url_of(wanted));
     r.fields = with.signer->sign_headers(wanted, clock_.now(), to_hex(sha256(body)));
-    if (wanted.method == "PUT") r.body = std::move(body);
+    r.fields.insert(r.fields.end(), wanted.fields.begin(), wanted.fields.end());
+    if (wanted.method == "PUT" || wanted.method == "POST") r.body = std::move(body);
     r.ca_pem = ca_pem_;
     return r;
   }

@@ -44,6 +44,9 @@ std::string s3_error_code(std::string_view body);
 
 /// A storage's refusal is read up to here, even where the object itself must be smaller.
 inline constexpr std::uint64_t refusal_max_bytes = 64 << 10;
+/// A commit of parts copies nothing, but a large one takes minutes.
+inline constexpr milliseconds commit_limit{600'000};
+
 /// The bytes of an object. Errors: too_large.
 result<std::string> within(std::string bytes, std::uint64_t max_bytes);
 
