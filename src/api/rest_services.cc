@@ -113,6 +113,15 @@ json::object write(const service_view& s) {
   return o;
 }
 
+json::object write(const backend::service_health& h) {
+  json::object o;
+  o.emplace("state", h.healthy ? "healthy" : "degraded");
+  if (h.code) o.emplace("errorCode", as_json(to_string(*h.code)));
+  if (!h.healthy) o.emplace("reason", as_json(h.reason));
+  o.emplace("since", as_json(format_rfc3339(h.since)));
+  return o;
+}
+
 http::server_response answer(int status, const backend::saved_service& saved) {
   auto o = write(saved.service);
   json::array warnings;
@@ -140,7 +149,10 @@ io::task<result<http::server_response>> list(rest_context& c, http::server_reque
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {
   CO_TRY(const auto found, c.backend->services.get(parameter(r, "name")));
-  co_return json_answer(200, write(found));
+  CO_TRY(const auto health, c.backend->services.health(found.name));
+  auto o = write(found);
+  o.emplace("health", write(health));
+  co_return json_answer(200, o);
 }
 
 io::task<result<http::server_response>> replace(rest_context& c, http::server_request& r) {

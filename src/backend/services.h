@@ -86,6 +86,14 @@ struct service_view {
   enforcement enforcement_of(storage::bound b) const noexcept;
 };
 
+/// Whether a service works, as far as the backend has seen.
+struct service_health {
+  bool healthy = true;
+  std::optional<errc> code;  ///< while degraded
+  std::string reason;        ///< while degraded: what to do about it
+  timestamp since;           ///< when this state began
+};
+
 struct saved_service {
   service_view service;
   std::vector<std::string> warnings;  ///< sentences for the user: what was overridden, what could not be reached
@@ -109,6 +117,7 @@ struct live_service {
   std::unique_ptr<storage::driver> driver;
   bool prepared = false;                     ///< the container is known to exist
   std::optional<steady_time> prepare_tried;  ///< when that was last tried
+  service_health preparation;                ///< how that went
 };
 
 struct services_context {
@@ -124,6 +133,8 @@ struct services_context {
   std::function<io::task<result<std::string>>(std::string endpoint)> check_endpoint;
   /// The driver types on offer; empty: storage::driver_types().
   std::span<const storage::driver_type> types;
+  http::transport* metadata = nullptr;  ///< see storage::driver_context
+  auth::token_folders token_folders;
 };
 
 /// The services, in memory and in the database. Confined to its executor.
@@ -151,6 +162,9 @@ class services {
   io::task<result<saved_service>> replace(std::string name, service_input in);
   /// Errors: not_found.
   result<service_view> get(std::string_view name) const;
+  /// Whether the named service can sign: how the fetching of its credentials goes, or where they are given, how the
+  /// storage was last prepared. Errors: not_found.
+  result<service_health> health(std::string_view name) const;
   /// By name.
   std::vector<service_view> list() const;
   /// Errors: not_found, the database's. Objects that are stored stay.
@@ -177,6 +191,10 @@ class services {
   result<storage::option_values> check_options(const storage::driver_type& type, const service_input& in) const;
   result<std::unique_ptr<storage::driver>> make(const storage::driver_type& type, const storage::option_values& options,
                                                 checked& out) const;
+  /// Errors: check_endpoint's, at the field that named the endpoint. Gives warnings.
+  io::task<result<std::vector<std::string>>> judge_endpoints(
+      const storage::driver_type& type, std::vector<storage::made_driver::other_endpoint> all) const;
+  void note(live_service& s, const result<void>& prepared) const;
   io::task<result<saved_service>> save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous);
   result<std::shared_ptr<live_service>> revive(const sql::service_row& row) const;
   void retire(std::shared_ptr<live_service> s);

@@ -14,6 +14,8 @@ struct fake_storage {
   milliseconds delay{0};
   int prepared = 0, stats = 0;
   bool lies_about_size = false;
+  std::optional<auth::credential_health> health;
+  int retired = 0;
   std::vector<storage::sign_spec> signs;
   std::uint64_t max_put_bytes = 1000;
   bool takes_parts = false;
@@ -110,6 +112,9 @@ class fake_driver final : public storage::driver {
     co_return result<void>();
   }
 
+  std::optional<auth::credential_health> health() const override { return s_.health; }
+  void retire() override { ++s_.retired; }
+
  private:
   io::task<result<void>> answer() {
     if (s_.delay.count() > 0) {
@@ -127,12 +132,14 @@ class fake_driver final : public storage::driver {
 inline constexpr storage::option_spec fake_options[] = {
     {"endpoint", storage::option_spec::kind::url, true, "where the storage is"},
     {"key", storage::option_spec::kind::secret, true, "the account's key"},
+    {"tokenUrl", storage::option_spec::kind::url, false, "where credentials come from"},
     {"pathStyle", storage::option_spec::kind::boolean, false, "buckets in the path"}};
 
 inline result<storage::made_driver> make_fake(const storage::option_values& o, const storage::driver_context& c) {
   if (o.text("key") == "bad") return fail(errc::invalid_argument, "key", "key must be base64");
   storage::made_driver out;
   out.endpoint = o.text("endpoint");
+  if (o.has("tokenUrl")) out.others.push_back({"tokenUrl", o.text("tokenUrl")});
   out.instance = std::make_unique<fake_driver>(*fake_storage::current, c.clock, out.endpoint);
   return out;
 }
