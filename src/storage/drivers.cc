@@ -8,6 +8,13 @@ std::span<const driver_type> table() {
   static const driver_type types[] = {
       {"AWS", aws_options(), make_aws},
       {"AZURE", azure_options(), make_azure},
+      {"GCP", gcp_options(), make_gcp},
+      {"ALIBABA_OSS", alibaba_oss_options(), make_alibaba_oss},
+      {"TENCENT_COS", tencent_cos_options(), make_tencent_cos},
+      {"HUAWEI_OBS", huawei_obs_options(), make_huawei_obs},
+      {"VOLCENGINE_TOS", volcengine_tos_options(), make_volcengine_tos},
+      {"BAIDU_BOS", baidu_bos_options(), make_baidu_bos},
+      {"QINIU", qiniu_options(), make_qiniu},
       {"LOCAL", local_options(), make_local},
   };
   return types;

@@ -84,7 +84,7 @@ struct conformance : testing::TestWithParam<storage_setup> {
     return answer ? answer->status : 0;
   }
   int execute(const storage::signed_request& g, const std::string& body = "body") {
-    return status(g.method, g.url.reveal(), g.fields, body);
+    return status(g.method, g.url.reveal(), g.fields, g.body_prefix.reveal() + body + g.body_suffix.reveal());
   }
 
   bool exists(const std::string& object) {
@@ -94,13 +94,38 @@ struct conformance : testing::TestWithParam<storage_setup> {
   }
   static bool is_refusal(int status) { return status >= 400 && status < 500; }
 
-  /// The URL with another character at the end of its signature, which stays well-formed.
-  static std::string forged(const secret& url) {
-    auto text = url.reveal();
-    auto at = text.find("ignature=");
-    at = at == text.npos ? text.find("sig=") + 4 : at + 9;
-    text[at] = text[at] == 'a' ? 'b' : 'a';
+  /// The text with another character in its signature, which stays well-formed.
+  static std::string forged(std::string text) {
+    // BOS's signature is the end of its last parameter, Kodo's follows the access key in its token.
+    for (const auto& [mark, offset] : {std::pair("ignature=", 9), std::pair("sig=", 4), std::pair("authorization=", -1),
+                                       std::pair("token=", 0), std::pair("\"token\"", 0)}) {
+      auto at = text.find(mark);
+      if (at == text.npos) continue;
+      at = offset < 0 ? text.size() - 1 : offset > 0 ? at + std::size_t(offset) : text.find(':', at) + 1;
+      text[at] = text[at] == 'a' ? 'b' : 'a';
+      return text;
+    }
+    ADD_FAILURE() << "no signature found";
     return text;
+  }
+  static std::string forged(const secret& url) { return forged(url.reveal()); }
+  static storage::signed_request forged(storage::signed_request g) {
+    auto& holder = g.body_prefix.empty() ? g.url : g.body_prefix;
+    holder = secret(forged(holder));
+    return g;
+  }
+  /// The grant with another word in place of one in its URL or in the text around the bytes.
+  static storage::signed_request renamed(storage::signed_request g, std::string_view from, std::string_view to) {
+    bool found = false;
+    for (auto* part : {&g.url, &g.body_prefix}) {
+      auto text = part->reveal();
+      const auto at = text.find(from);
+      if (at == text.npos) continue;
+      *part = secret(text.replace(at, from.size(), to));
+      found = true;
+    }
+    EXPECT_TRUE(found);
+    return g;
   }
 
   io::system_clock device_clock;

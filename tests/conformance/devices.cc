@@ -22,7 +22,7 @@ class runtime_device final : public device {
     r.method = std::move(method);
     r.url = secret(std::move(url));
     r.fields = std::move(fields);
-    if (r.method == "PUT") r.body = std::move(body);
+    if (r.method == "PUT" || r.method == "POST") r.body = std::move(body);
     r.ca_pem = ca_pem_;
     co_return co_await transport_.send(std::move(r));
   }

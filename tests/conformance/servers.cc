@@ -34,20 +34,26 @@ void servers::SetUp() {
                   (run_folder / "azurite").string() + "' '" + installed + "'");
   });
   const int rgw = run("'" + fixtures + "/rgw/start' '" + (run_folder / "rgw").string() + "'");
+  const int doubles = run("'" EVP_DOUBLES "/start' '" + (run_folder / "doubles").string() + "'");
   beside.join();
-  if (azurite != 0 || rgw != 0) {
-    std::fprintf(stderr, "conformance: %s did not start\n", azurite != 0 ? "Azurite" : "Ceph RGW");
+  if (azurite != 0 || rgw != 0 || doubles != 0) {
+    std::fprintf(stderr, "conformance: %s did not start\n",
+                 azurite != 0 ? "Azurite"
+                 : rgw != 0   ? "Ceph RGW"
+                              : "the vendors' doubles");
     TearDown();
     std::exit(1);  // not GoogleTest's way, which would call every test skipped
   }
   read_values(run_folder / "azurite" / "env");
   read_values(run_folder / "rgw" / "env");
+  read_values(run_folder / "doubles" / "env");
 }
 
 void servers::TearDown() {
   const std::string fixtures = EVP_FIXTURES;
   EXPECT_EQ(run("'" + fixtures + "/azurite/stop' '" + (run_folder / "azurite").string() + "'"), 0);
   EXPECT_EQ(run("'" + fixtures + "/rgw/stop' '" + (run_folder / "rgw").string() + "'"), 0);
+  EXPECT_EQ(run("'" EVP_DOUBLES "/stop' '" + (run_folder / "doubles").string() + "'"), 0);
   std::filesystem::remove_all(run_folder);
 }
 

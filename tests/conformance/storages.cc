@@ -11,6 +11,8 @@ const std::string wrong_key = "d3Jvbmcga2V5";
 std::string connection(const std::string& key) {
   return "AccountName=" + servers::value("AZURITE_ACCOUNT") + ";AccountKey=" + key;
 }
+/// Fields that a service may want to be sent: one of the vendor's own, and the content's type.
+http::headers typed_meta(const char* name) { return {{name, "north"}, {"Content-Type", "image/jpeg"}}; }
 std::string no_ca() { return {}; }
 std::string azurite_ca() { return io::read_file(servers::value("AZURITE_CA"), 1 << 16).value(); }
 
@@ -29,6 +31,34 @@ std::map<std::string, std::string> rgw() {
 }
 std::map<std::string, std::string> nothing() { return {}; }
 
+/// A vendor's double, as doubles/serve.py names it.
+std::map<std::string, std::string> keys_of(const std::string& name) {
+  return {{"endpoint", servers::value(name + "_HTTP")},
+          {"accessKeyId", servers::value(name + "_ID")},
+          {"secretAccessKey", servers::value(name + "_KEY")}};
+}
+std::map<std::string, std::string> with(std::map<std::string, std::string> options, const char* name,
+                                        const std::string& value) {
+  options[name] = value;
+  return options;
+}
+std::map<std::string, std::string> gcp_hmac() { return keys_of("GCP"); }
+std::map<std::string, std::string> gcp_rsa() {
+  return {{"endpoint", servers::value("GCP_RSA_HTTP")},
+          {"serviceAccount", servers::value("GCP_RSA_ID")},
+          {"privateKey", io::read_file(servers::value("GCP_RSA_PEM"), 1 << 16).value()}};
+}
+std::map<std::string, std::string> oss() { return with(keys_of("OSS"), "region", "eu-central-1"); }
+std::map<std::string, std::string> cos() { return with(keys_of("COS"), "region", "eu-frankfurt"); }
+std::map<std::string, std::string> obs() { return with(keys_of("OBS"), "region", "eu-west-0"); }
+std::map<std::string, std::string> tos() { return with(keys_of("TOS"), "region", "cn-beijing"); }
+std::map<std::string, std::string> bos() { return with(keys_of("BOS"), "region", "bj"); }
+std::map<std::string, std::string> qiniu() {
+  auto options = keys_of("QINIU");
+  options["managementEndpoint"] = options["domain"] = options["endpoint"];
+  return options;
+}
+
 }  // namespace
 
 const std::vector<storage_setup>& storages() {
@@ -44,6 +74,23 @@ const std::vector<storage_setup>& storages() {
       {"AWS_runtime", "AWS", false, rgw, no_ca, bad_aws, meta, true},
       {"AWS_agent", "AWS", true, rgw, no_ca, bad_aws, meta, true},
       {"LOCAL", "LOCAL", false, nothing, no_ca, {}, {}, true},
+      // No server can be had of these vendors: strict doubles of our own (doubles/).
+      {"GCP_hmac", "GCP", false, gcp_hmac, no_ca, bad_aws, typed_meta("x-goog-meta-fleet"), true},
+      {"GCP_rsa",
+       "GCP",
+       false,
+       gcp_rsa,
+       no_ca,
+       {{"serviceAccount", "stranger@test.iam.gserviceaccount.com"}},
+       {},
+       true},
+      {"GCP_agent", "GCP", true, gcp_hmac, no_ca, bad_aws, typed_meta("x-goog-meta-fleet"), true},
+      {"OSS", "ALIBABA_OSS", false, oss, no_ca, bad_aws, typed_meta("x-oss-meta-fleet"), true},
+      {"COS", "TENCENT_COS", false, cos, no_ca, bad_aws, typed_meta("x-cos-meta-fleet"), true},
+      {"OBS", "HUAWEI_OBS", false, obs, no_ca, bad_aws, typed_meta("x-obs-meta-fleet"), true},
+      {"TOS", "VOLCENGINE_TOS", false, tos, no_ca, bad_aws, typed_meta("x-tos-meta-fleet")},
+      {"BOS", "BAIDU_BOS", false, bos, no_ca, bad_aws, typed_meta("x-bce-meta-fleet")},
+      {"QINIU", "QINIU", false, qiniu, no_ca, bad_aws, {}},
   };
   return all;
 }

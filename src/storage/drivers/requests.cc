@@ -18,11 +18,14 @@ constexpr std::string_view reserved_fields[] = {
 
 constexpr std::size_t field_max = 1024;
 
+// The public agent builds its request head in 2,176 bytes (docs/protocol.md); the rest is for what it adds itself.
+constexpr std::size_t small_head_max = 2000;
+
 // The names under which storages say "I don't believe who you are".
 constexpr std::string_view credential_codes[] = {
-    "SignatureDoesNotMatch", "InvalidAccessKeyId",        "ExpiredToken",
-    "InvalidToken",          "RequestTimeTooSkewed",      "AuthenticationFailed",
-    "AuthorizationFailure",  "InvalidAuthenticationInfo", "TokenRefreshRequired",
+    "SignatureDoesNotMatch", "InvalidAccessKeyId",   "ExpiredToken",         "InvalidToken",
+    "RequestTimeTooSkewed",  "AuthenticationFailed", "AuthorizationFailure", "InvalidAuthenticationInfo",
+    "TokenRefreshRequired",  "SecurityTokenExpired", "InvalidSecurityToken",
 };
 
 /// A vendor's code is text from outside: short, letters and digits, or nothing.
@@ -100,6 +103,18 @@ result<void> check_bounds(const sign_spec& spec, bounds enforced) {
   return {};
 }
 
+result<void> check_small_head(const signed_request& r) {
+  const auto& url = r.url.reveal();
+  const auto host = url.find("://") + 3;
+  auto size = url.size() - std::min(url.find('/', host), url.size());
+  for (const auto& f : r.fields) size += f.name.size() + f.value.size() + 4;
+  if (size < small_head_max) return {};
+  return fail(
+      errc::invalid_argument,
+      "the signed request is too long for this device's agent (path, query and headers together must stay below "
+      "2000 bytes): use a shorter object name or credentials without a session token");
+}
+
 timestamp expiry_of(timestamp now, milliseconds lifetime) { return std::chrono::floor<seconds>(now + lifetime); }
 
 result<milliseconds> lifetime_within(milliseconds wanted, timestamp dies, timestamp now) {
@@ -152,6 +167,21 @@ std::string s3_error_code(std::string_view body) {
   if (begin == body.npos) return {};
   const auto end = body.find("</Code>", begin);
   return end == body.npos ? std::string() : std::string(body.substr(begin + 6, end - begin - 6));
+}
+
+std::string json_text_in(std::string_view body, std::string_view name) {
+  const auto key = "\"" + std::string(name) + "\"";
+  auto at = body.find(key);
+  if (at == body.npos) return {};
+  at = body.find_first_not_of(" \t\r\n:", at + key.size());
+  if (at == body.npos || body[at] != '"') return {};
+  const auto end = body.find_first_of("\"\\", at + 1);
+  return end == body.npos || body[end] == '\\' ? std::string() : std::string(body.substr(at + 1, end - at - 1));
+}
+
+std::string json_error_code(std::string_view body) {
+  auto code = json_text_in(body, "Code");
+  return code.empty() ? json_text_in(body, "code") : code;
 }
 
 result<std::string> within(std::string bytes, std::uint64_t max_bytes) {

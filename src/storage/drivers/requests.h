@@ -17,6 +17,10 @@ result<void> check_lifetime(milliseconds lifetime, milliseconds max);
 /// Checks that the spec asks for no bound that the driver does not enforce. Errors: unsupported, naming the bound.
 result<void> check_bounds(const sign_spec& spec, bounds enforced);
 
+/// Checks that the request fits into the 2,176 bytes in which the public agent builds its head (docs/protocol.md).
+/// Errors: invalid_argument, saying what to shorten.
+result<void> check_small_head(const signed_request& r);
+
 /// Now plus the lifetime, in whole seconds as vendors count them, never later than asked for.
 timestamp expiry_of(timestamp now, milliseconds lifetime);
 
@@ -41,6 +45,11 @@ error error_of_answer(const http::response& answer, std::string_view doing, std:
 
 /// The text between <Code> and </Code> in an S3 error document; empty where there is none.
 std::string s3_error_code(std::string_view body);
+
+/// The text of the first "name":"..." in a JSON document, if it has no escapes; else empty. For short answers of vendors.
+std::string json_text_in(std::string_view body, std::string_view name);
+/// "Code" or "code" of a JSON error document.
+std::string json_error_code(std::string_view body);
 
 /// A storage's refusal is read up to here, even where the object itself must be smaller.
 inline constexpr std::uint64_t refusal_max_bytes = 64 << 10;

@@ -1,0 +1,110 @@
+// The common part of the drivers of storages that are buckets behind signed URLs: everything but the signature, which
+// each vendor makes its own way. The backend's own requests use such URLs too, so a vendor's driver needs no second
+// scheme.
+#pragma once
+
+#include "auth/request.h"
+#include "storage/drivers/requests.h"
+
+namespace evp::storage {
+
+/// A field that is sent and signed, to bound a grant.
+struct bound_field {
+  std::string_view name, value;
+};
+
+/// What differs between vendors beside the signature.
+struct bucket_rules {
+  capabilities caps;
+  bool bucket_in_path = false;  ///< else in the host, but for IP addresses and localhost
+  /// Where caps.enforces has create_only; value "true" or the like.
+  bound_field create_only;
+  /// Where caps.enforces has max_size and size: the field that names the least and the most bytes. Empty: size is bound
+  /// by signing Content-Length, where caps.enforces has it.
+  std::string_view size_range_field;
+  /// The vendor's name of an error, from the answer's body.
+  std::string (*error_code)(std::string_view body) = s3_error_code;
+};
+
+/// Where the bucket is.
+struct bucket_place {
+  endpoint at;  ///< the host holds the bucket's name, unless in_path
+  std::string bucket;
+  bool in_path = false;
+};
+
+/// Options that all these drivers have, for their tables.
+namespace bucket_options {
+inline constexpr option_spec bucket{"bucket", option_spec::kind::text, false,
+                                    "bucket for the objects, default evp; made when missing"};
+inline constexpr option_spec container{"container", option_spec::kind::text, false, "another word for bucket"};
+inline constexpr option_spec key_id{"accessKeyId", option_spec::kind::text, true, "access key id"};
+inline constexpr option_spec key{"secretAccessKey", option_spec::kind::secret, true, "its secret"};
+inline constexpr option_spec token{"sessionToken", option_spec::kind::secret, false, "of temporary credentials"};
+inline constexpr option_spec path_style{"pathStyle", option_spec::kind::boolean, false,
+                                        "bucket in the path instead of the host; needed for an IP address"};
+}  // namespace bucket_options
+
+/// Reads endpoint (or takes the default), bucket or container, and pathStyle. Errors: invalid_argument at the field.
+result<bucket_place> bucket_place_of(const option_values& options, std::string_view default_endpoint,
+                                     const bucket_rules& rules);
+
+/// Keys as nearly all of these vendors have them.
+struct bucket_keys {
+  std::string id;
+  secret key, token;
+};
+/// Reads accessKeyId, secretAccessKey and sessionToken. Errors: invalid_argument at the field.
+result<bucket_keys> bucket_keys_of(const option_values& options);
+
+/// Checks a region's name ("eu-central-1"). Errors: invalid_argument at "region".
+result<void> check_region(std::string_view region);
+
+class bucket_driver : public driver {
+ public:
+  /// `rules` are static.
+  bucket_driver(const driver_context& context, bucket_place place, const bucket_rules& rules);
+
+  capabilities caps() const noexcept override { return rules_.caps; }
+  io::task<result<signed_request>> sign(sign_spec spec) override;
+  io::task<result<void>> prepare() override;
+  io::task<result<void>> put(std::string object, std::string bytes) override;
+  io::task<result<object_info>> stat(std::string object) override;
+  io::task<result<std::string>> get(std::string object, std::uint64_t max_bytes) override;
+  io::task<result<void>> remove(std::string object) override;
+
+  // The XML of S3, which these vendors took over; only where rules.caps.parts says so.
+  io::task<result<std::string>> begin_parts(sign_spec spec) override;
+  io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override;
+  io::task<result<std::vector<stored_part>>> list_parts(std::string object, std::string upload_id) override;
+  io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part> parts) override;
+  io::task<result<void>> abort_parts(std::string object, std::string upload_id) override;
+
+ protected:
+  /// The vendor's own: a URL for this request that is good from `now` for `lifetime`. request.path holds the bucket
+  /// where it is in the path; Content-Length is among request.fields where it is to be bound.
+  virtual io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) = 0;
+
+  const bucket_place& place() const noexcept { return place_; }
+
+ private:
+  auth::signable_request request(std::string method, std::string_view object) const;
+  /// A request about an upload in parts. Errors: unsupported (the vendor takes none).
+  result<auth::signable_request> parts_request(std::string method, std::string_view object,
+                                               std::string upload_id) const;
+  void bind_length(auth::signable_request& wanted, std::uint64_t bytes) const;
+  io::task<result<http::response>> send(auth::signable_request wanted, std::string body, std::uint64_t max_bytes,
+                                        milliseconds patience = {});
+  tl::unexpected<error> refused(const http::response& answer, std::string_view doing) const;
+
+  http::transport& transport_;
+  const io::clock& clock_;
+  std::string ca_pem_;
+  bucket_place place_;
+  const bucket_rules& rules_;
+};
+
+/// The warnings that all these drivers give, and the endpoint.
+made_driver made_bucket_driver(std::unique_ptr<bucket_driver> driver, const bucket_place& place, bool has_token);
+
+}  // namespace evp::storage

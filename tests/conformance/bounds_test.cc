@@ -1,0 +1,80 @@
+// The bounds of grants, on a real server or a strict double: each that a driver declares is attacked, and each that it
+// does not declare must be refused when it is asked for.
+#include "conformance.h"
+
+namespace evp {
+namespace {
+
+struct bounds_test : conformance {
+  /// A grant for an upload with a bound, or nothing where the storage doesn't enforce that one: signing must then fail.
+  std::optional<storage::signed_request> bounded(storage::bound what, storage::sign_spec s) {
+    s.fields = GetParam().service_fields;
+    std::erase_if(s.fields, [](const auto& f) { return http::same_name(f.name, "Content-Type"); });
+    auto g = run(driver->sign(std::move(s)));
+    if (!driver->caps().enforces.has(what)) {
+      EXPECT_EQ(g.error().code(), errc::unsupported);
+      return {};
+    }
+    EXPECT_TRUE(g) << g.error().message();
+    return *g;
+  }
+  static storage::sign_spec named(std::string object) {
+    storage::sign_spec s;
+    s.object = std::move(object);
+    return s;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(on, bounds_test, testing::ValuesIn(storages()), name_of);
+
+TEST_P(bounds_test, a_grant_for_so_many_bytes_takes_exactly_those) {
+  auto s = named("bound/size");
+  s.size = 5;
+  const auto g = bounded(storage::bound::size, s);
+  if (!g) return;
+  for (const auto* wrong : {"", "1234", "123456"}) EXPECT_TRUE(is_refusal(execute(*g, wrong))) << wrong;
+  EXPECT_FALSE(exists(s.object));
+  EXPECT_THAT(g->expect, testing::Contains(execute(*g, "12345")));
+}
+
+TEST_P(bounds_test, a_grant_for_at_most_so_many_bytes_takes_no_more) {
+  auto s = named("bound/max-size");
+  s.max_size = 5;
+  const auto g = bounded(storage::bound::max_size, s);
+  if (!g) return;
+  EXPECT_TRUE(is_refusal(execute(*g, "123456")));
+  EXPECT_FALSE(exists(s.object));
+  EXPECT_THAT(g->expect, testing::Contains(execute(*g, "123")));
+}
+
+TEST_P(bounds_test, a_grant_for_a_content_type_takes_no_other) {
+  auto s = named("bound/type");
+  s.content_type = "image/png";
+  const auto g = bounded(storage::bound::content_type, s);
+  if (!g) return;
+  auto other = *g, none = *g;
+  for (auto& f : other.fields)
+    if (http::same_name(f.name, "Content-Type")) f.value = "text/html";
+  std::erase_if(none.fields, [](const auto& f) { return http::same_name(f.name, "Content-Type"); });
+  EXPECT_TRUE(is_refusal(execute(other)));
+  EXPECT_TRUE(is_refusal(execute(none)));
+  EXPECT_FALSE(exists(s.object));
+  EXPECT_THAT(g->expect, testing::Contains(execute(*g)));
+}
+
+TEST_P(bounds_test, a_grant_that_creates_leaves_what_is_there) {
+  auto s = named("bound/create-" + random_id(6));
+  s.create_only = true;
+  const auto g = bounded(storage::bound::create_only, s);
+  if (!g) return;
+  EXPECT_THAT(g->expect, testing::Contains(execute(*g, "first")));
+  EXPECT_FALSE(testing::Value(g->expect, testing::Contains(execute(*g, "second"))));
+  for (std::size_t i = 0; i < g->fields.size(); ++i) {  // nor can the demand be left out
+    auto without = *g;
+    without.fields.erase(without.fields.begin() + std::ptrdiff_t(i));
+    EXPECT_FALSE(testing::Value(g->expect, testing::Contains(execute(without, "third")))) << g->fields[i].name;
+  }
+  EXPECT_EQ(run(driver->get(s.object, 100)).value(), "first");
+}
+
+}  // namespace
+}  // namespace evp

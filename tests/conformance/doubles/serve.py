@@ -1,0 +1,45 @@
+"""Starts a double of each vendor on loopback and writes where they are. Usage: serve.py DIR
+
+DIR/env gets <VENDOR>_HTTP, <VENDOR>_ID and <VENDOR>_KEY lines; DIR/service_account.pem the RSA key of GCP's second double.
+Runs until it is ended. Keys are new at each start.
+"""
+import os
+import pathlib
+import secrets
+import subprocess
+import sys
+import threading
+
+import vendors
+from storage_double import serve
+
+
+def rsa_key(folder):
+    """A key pair's modulus; the private key is written to a file."""
+    path = folder / "service_account.pem"
+    subprocess.run(["openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", path], check=True)
+    text = subprocess.run(["openssl", "rsa", "-in", path, "-noout", "-modulus"], check=True, stdout=subprocess.PIPE).stdout
+    return int(text.decode().strip().partition("=")[2], 16)
+
+
+def main(folder):
+    lines = []
+
+    def start(name, kind, id, change=lambda v: v):
+        key = secrets.token_urlsafe(24)
+        port = serve(change(kind(id, key)))
+        lines.extend(["%s_HTTP=http://127.0.0.1:%d" % (name, port), "%s_ID=%s" % (name, id), "%s_KEY=%s" % (name, key)])
+
+    modulus = rsa_key(folder)
+    start("GCP", vendors.Gcp, "GOOG1TESTACCESSID")
+    start("GCP_RSA", vendors.Gcp, "uploads@test.iam.gserviceaccount.com", lambda v: v.with_rsa(modulus))
+    lines.append("GCP_RSA_PEM=%s" % (folder / "service_account.pem"))
+    for name in ("Oss", "Cos", "Obs", "Tos", "Bos", "Qiniu"):
+        start(name.upper(), getattr(vendors, name), name + "TestId")
+    (folder / "env.new").write_text("\n".join(lines) + "\n")
+    os.rename(folder / "env.new", folder / "env")
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))

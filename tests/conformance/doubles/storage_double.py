@@ -1,0 +1,237 @@
+"""An object storage in memory that verifies every request: the part that all vendors' doubles share.
+
+Each vendor (vendors.py) re-derives the signature from the raw request, by its documentation and with nothing of OpenEVP's.
+Stricter than the real services: an unknown parameter, an unknown vendor's field or a path that is not encoded by the one rule
+is refused, and so is a body without Content-Length.
+"""
+import base64
+import hashlib
+import http.server
+import threading
+import time
+import urllib.parse
+from xml.sax.saxutils import escape
+
+BODY_MAX = 64 << 20  # of one request
+
+
+class Refused(Exception):
+    """Ends a request: a status and the vendor's name for the error."""
+
+    def __init__(self, status, code):
+        super().__init__(code)
+        self.status, self.code = status, code
+
+
+class Request:
+    """A request as it came: path and query still encoded, fields in their order."""
+
+    def __init__(self, method, target, fields, body):
+        self.method, self.body = method, body
+        self.path, _, query = target.partition("?")
+        self.has_query = "?" in target
+        self.query = []  # (name, value), decoded; value None where there is no '='
+        for pair in query.split("&") if query else []:
+            name, equals, value = pair.partition("=")
+            self.query.append((decode(name), decode(value) if equals else None))
+        self.fields = [(name.lower(), value.strip()) for name, value in fields]
+
+    def field(self, name):
+        values = [v for n, v in self.fields if n == name]
+        if len(values) > 1:
+            raise Refused(400, "InvalidArgument")
+        return values[0] if values else None
+
+    def parameter(self, name):
+        values = [v for n, v in self.query if n == name]
+        if len(values) > 1:
+            raise Refused(400, "InvalidArgument")
+        return values[0] if values else None
+
+    def has(self, name):
+        return any(n == name for n, _ in self.query)
+
+
+def decode(text):
+    """Bytes that are not UTF-8 stay apart from all others."""
+    return urllib.parse.unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+
+
+def encode(text, safe=""):
+    """RFC 3986: everything but A-Z a-z 0-9 - . _ ~."""
+    return urllib.parse.quote(text.encode("utf-8", "surrogateescape"), safe="-._~" + safe)
+
+
+class Store:
+    """Buckets of objects, uploads in parts, and what the vendors' fields demand of a PUT."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.buckets, self.uploads, self.counter = {}, {}, 0
+
+    def bucket(self, name):
+        if name not in self.buckets:
+            raise Refused(404, "NoSuchBucket")
+        return self.buckets[name]
+
+    def handle(self, vendor, request, bucket, key):
+        """(status, fields, body) for a request whose signature is right."""
+        with self.lock:
+            if key == "":
+                return self.on_bucket(request, bucket)
+            objects = self.bucket(bucket)
+            if request.has("uploads") or request.has("uploadId"):
+                return self.on_parts(vendor, request, objects, bucket, key)
+            if request.method == "PUT":
+                return self.put(vendor, request, objects, key)
+            if request.method == "DELETE":
+                if key not in objects:
+                    raise Refused(404, "NoSuchKey") if vendor.missing_delete_is_404 else Gone()
+                del objects[key]
+                return 204, [], b""
+            if request.method not in ("GET", "HEAD"):
+                raise Refused(405, "MethodNotAllowed")
+            if key not in objects:
+                raise Refused(404, "NoSuchKey")
+            data, etag = objects[key]
+            return 200, [("ETag", etag)], data
+
+    def on_bucket(self, request, bucket):
+        if request.method == "PUT":
+            if bucket in self.buckets:
+                raise Refused(409, "BucketAlreadyOwnedByYou")
+            self.buckets[bucket] = {}
+            return 200, [], b""
+        if request.method != "GET":
+            raise Refused(405, "MethodNotAllowed")
+        self.bucket(bucket)
+        return 200, [], b"<ListBucketResult/>"
+
+    def put(self, vendor, request, objects, key):
+        check_body(request)
+        vendor.check_put(request, key in objects)
+        etag = '"%s"' % hashlib.md5(request.body).hexdigest()
+        objects[key] = (request.body, etag)
+        return 200, [("ETag", etag)], b""
+
+    def on_parts(self, vendor, request, objects, bucket, key):
+        if not vendor.takes_parts:
+            raise Refused(501, "NotImplemented")
+        if request.has("uploads") and request.method == "POST":
+            vendor.check_put(request, key in objects)
+            self.counter += 1
+            upload = "up+load/%d=" % self.counter
+            self.uploads[upload] = (bucket, key, {})
+            text = "<InitiateMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><UploadId>%s</UploadId></InitiateMultipartUploadResult>"
+            return 200, [], (text % (bucket, escape(key), upload)).encode("utf-8", "replace")
+        upload = request.parameter("uploadId")
+        if upload not in self.uploads or self.uploads[upload][:2] != (bucket, key):
+            raise Refused(404, "NoSuchUpload")
+        parts = self.uploads[upload][2]
+        if request.method == "PUT":
+            number = request.parameter("partNumber") or ""
+            if not number.isdigit() or not 1 <= int(number) <= 10000:
+                raise Refused(400, "InvalidArgument")
+            check_body(request)
+            etag = '"%s"' % hashlib.md5(request.body).hexdigest()
+            parts[int(number)] = (request.body, etag)
+            return 200, [("ETag", etag)], b""
+        if request.method == "GET":
+            after = int(request.parameter("part-number-marker") or 0)
+            wanted = sorted(n for n in parts if n > after)
+            most = min(int(request.parameter("max-parts") or 1000), 1000)
+            rows = "".join("<Part><PartNumber>%d</PartNumber><ETag>%s</ETag><Size>%d</Size></Part>"
+                           % (n, escape(parts[n][1]), len(parts[n][0])) for n in wanted[:most])
+            more = "true" if len(wanted) > most else "false"
+            return 200, [], ("<ListPartsResult><IsTruncated>%s</IsTruncated>%s</ListPartsResult>" % (more, rows)).encode()
+        if request.method == "DELETE":
+            del self.uploads[upload]
+            return 204, [], b""
+        if request.method != "POST":
+            raise Refused(405, "MethodNotAllowed")
+        return self.commit(request, objects, key, upload, parts)
+
+    def commit(self, request, objects, key, upload, parts):
+        import xml.etree.ElementTree as tree
+        try:
+            named = [(int(p.findtext("PartNumber")), p.findtext("ETag")) for p in strip(tree.fromstring(request.body))]
+        except (tree.ParseError, TypeError, ValueError):
+            raise Refused(400, "MalformedXML")
+        if not named or [n for n, _ in named] != sorted({n for n, _ in named}):
+            raise Refused(400, "InvalidPartOrder")
+        if any(n not in parts or parts[n][1].strip('"') != (etag or "").strip('"') for n, etag in named):
+            raise Refused(400, "InvalidPart")
+        data = b"".join(parts[n][0] for n, _ in named)
+        objects[key] = (data, '"%s-%d"' % (hashlib.md5(data).hexdigest(), len(named)))
+        del self.uploads[upload]
+        return 200, [], b"<CompleteMultipartUploadResult/>"
+
+
+class Gone(Refused):
+    """Removing what is not there, where that counts as success."""
+
+    def __init__(self):
+        super().__init__(204, "")
+
+
+def strip(root):
+    """The elements without their namespaces."""
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return root.findall("Part")
+
+
+def check_body(request):
+    if request.field("content-length") is None:
+        raise Refused(411, "MissingContentLength")
+    md5 = request.field("content-md5")
+    if md5 is not None and md5 != base64.b64encode(hashlib.md5(request.body).digest()).decode():
+        raise Refused(400, "BadDigest")
+
+
+def serve(vendor):
+    """Starts a double on a port that the system chooses; gives the port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 30
+        wbufsize = -1  # an answer goes out as one segment
+        disable_nagle_algorithm = True
+
+        def log_message(self, *args):
+            pass
+
+        def handle_any(self):
+            body = b""
+            if self.headers.get("Content-Length"):
+                size = int(self.headers["Content-Length"])
+                if not 0 <= size <= BODY_MAX:
+                    return self.answer(413, [], b"")
+                body = self.rfile.read(size)
+            target = self.path.encode("latin-1").decode("utf-8", "surrogateescape")
+            request = Request(self.command, target, self.headers.items(), body)
+            try:
+                if self.headers.get("Transfer-Encoding") or self.headers.get("Expect"):
+                    raise Refused(411, "MissingContentLength")
+                status, fields, out = vendor.handle(request, time.time())
+            except Refused as why:
+                status, fields, out = why.status, [], vendor.error_body(why.code)
+            self.answer(status, fields, out)
+
+        def answer(self, status, fields, out):
+            self.send_response(status, "-")
+            for name, value in fields:
+                self.send_header(name, value)
+            if status != 204:
+                self.send_header("Content-Length", str(len(out)))
+            self.end_headers()
+            if self.command != "HEAD" and status != 204:
+                self.wfile.write(out)
+            self.wfile.flush()
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
