@@ -226,7 +226,13 @@ TEST_F(raw_frames, a_second_client_is_turned_away_and_the_first_one_stays) {
 
 TEST_F(raw_frames, a_client_of_another_user_is_turned_away) {
   server_.reset();
-  server_ = *socket_server::listen(ctx_.get_executor(), path_, ::geteuid() + 1, module);
+  auto other = socket_server::listen(ctx_.get_executor(), path_, ::geteuid() + 1, module);
+  if (::geteuid() != 0) {  // only root can give a socket to somebody else
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().code(), errc::permission_denied);
+    return;
+  }
+  server_ = std::move(*other);
   ASSERT_EQ(::chmod(path_.c_str(), 0666), 0);
   connect();
   EXPECT_TRUE(closed());
