@@ -128,6 +128,12 @@ bool ip_network::contains(const ip_address& a) const noexcept {
   return true;
 }
 
+ip_address ip_network::last() const noexcept {
+  auto out = base_;
+  for (int bit = prefix_; bit < 128; ++bit) out.bytes_[std::size_t(bit / 8)] |= std::uint8_t(0x80 >> bit % 8);
+  return out;
+}
+
 std::optional<std::string_view> why_not_public(const ip_address& a) {
   static const auto table = [] {
     std::vector<std::pair<ip_network, std::string_view>> t;

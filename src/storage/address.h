@@ -27,6 +27,7 @@ class ip_address {
   friend bool operator==(const ip_address&, const ip_address&) = default;
 
  private:
+  friend class ip_network;
   std::array<std::uint8_t, 16> bytes_{};
 };
 
@@ -36,6 +37,8 @@ class ip_network {
   /// Errors: invalid_argument (no CIDR, or bits set beyond the prefix).
   static result<ip_network> parse(std::string_view text);
   bool contains(const ip_address& a) const noexcept;
+  ip_address first() const noexcept { return base_; }
+  ip_address last() const noexcept;
 
  private:
   ip_address base_;

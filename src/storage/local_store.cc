@@ -128,6 +128,8 @@ result<object_info> local_upload::commit() {
     CHECK(io::write_file_durably(s.marker, std::to_string(s.size)));
     return object_info{s.size, "\"" + hash + "\"", hash};
   }
+  if (!s.conditions.sha256.empty() && hash != s.conditions.sha256)
+    return fail(errc::data_corrupt, "the bytes are not those that were granted: their SHA-256 differs");
   ::fsetxattr(s.fd.get(), sha256_attribute, hash.data(), hash.size(), 0);  // where it fails, info_of does without
   if (::fsync(s.fd.get()) != 0) return fail(errno_error(errno, "write an object"));
 

@@ -33,13 +33,16 @@ struct local_access {
   std::string object;
   operation op = operation::put;
   timestamp expires_at;
+  std::optional<std::uint64_t> size, max_size;
+  std::string sha256;  ///< 64 lower-case hexadecimal digits, or empty
+  bool create_only = false;
   std::string parts_id;  ///< of an upload in parts; empty: the whole object
   part_place part;
 };
 
 /// Makes "<base_url>/objects/<container>/<object>?exp=<ms since 1970>&op=<PUT|GET>&sig=<base64url>", where sig is
-/// HMAC-SHA256 (key) over op, container, object and expiry, and for a part over
-/// "&up=<id>&part=<n>&off=<offset>&len=<length>".
+/// HMAC-SHA256 (key) over op, container, object, expiry, and the parameters of bounds ("&size=", "&max=", "&sha=",
+/// "&new=1") and of a part ("&up=<id>&part=<n>&off=<offset>&len=<length>"), where there are any.
 secret sign_local_url(const secret& key, std::string_view base_url, const local_access& access);
 
 /// Checks such a URL as it was received: `path` and `query` still encoded. A GET URL also permits HEAD; a PUT URL
@@ -56,7 +59,10 @@ struct put_conditions {
   std::string content_md5;                      ///< Content-MD5, base64 as received; empty: not checked
   std::optional<std::uint64_t> content_length;  ///< more or less than this is an error
   std::uint64_t max_bytes = local_max_object_bytes;
+  std::string sha256;  ///< 64 lower-case hexadecimal digits; empty: not checked
 };
+/// Adds what the URL demands. Errors: invalid_argument (Content-Length is not the size that was granted).
+result<void> demand(const local_access& access, put_conditions& of);
 
 /// An object opened for reading. It stays whole while it is being read, even when it is replaced or removed meanwhile.
 struct opened_object {

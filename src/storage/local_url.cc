@@ -13,9 +13,16 @@ constexpr std::string_view path_prefix = "/objects/";
 
 std::string_view name_of(operation op) { return op == operation::put ? "PUT" : "GET"; }
 
-std::string part_query(const local_access& access) {
-  std::string text = "&up=" + access.parts_id + "&part=" + std::to_string(access.part.number);
-  return text.append("&off=" + std::to_string(access.part.offset) + "&len=" + std::to_string(access.part.length));
+/// The parameters that only some URLs have, in their one order.
+std::string extras(const local_access& a) {
+  std::string text;
+  if (a.size) text += "&size=" + std::to_string(*a.size);
+  if (a.max_size) text += "&max=" + std::to_string(*a.max_size);
+  if (!a.sha256.empty()) text += "&sha=" + a.sha256;
+  if (a.create_only) text += "&new=1";
+  if (a.parts_id.empty()) return text;
+  text += "&up=" + a.parts_id + "&part=" + std::to_string(a.part.number);
+  return text.append("&off=" + std::to_string(a.part.offset) + "&len=" + std::to_string(a.part.length));
 }
 
 /// No line can hold '\n', so no two accesses have one text.
@@ -23,7 +30,7 @@ std::string signature(const secret& key, const local_access& access) {
   std::string text = "evp-local-1\n";
   text.append(name_of(access.op)).append("\n").append(access.container).append("\n").append(access.object).append("\n");
   text += std::to_string(access.expires_at.time_since_epoch().count());
-  if (!access.parts_id.empty()) text.append("\n").append(part_query(access));
+  if (const auto more = extras(access); !more.empty()) text.append("\n").append(more);
   return to_base64url(hmac_sha256(key.reveal(), text));
 }
 
@@ -35,12 +42,12 @@ bool read_number(std::string_view text, Number& out) {
 
 /// The parameters, each at most once, in any order.
 struct parameters {
-  std::string_view exp, op, sig, up, part, off, len;
+  std::string_view exp, op, sig, size, max, sha, fresh, up, part, off, len;
 };
 std::string_view* place_of(parameters& p, std::string_view name) {
-  const std::pair<std::string_view, std::string_view*> places[] = {{"exp", &p.exp}, {"op", &p.op},     {"sig", &p.sig},
-                                                                   {"up", &p.up},   {"part", &p.part}, {"off", &p.off},
-                                                                   {"len", &p.len}};
+  const std::pair<std::string_view, std::string_view*> places[] = {
+      {"exp", &p.exp},   {"op", &p.op}, {"sig", &p.sig},   {"size", &p.size}, {"max", &p.max}, {"sha", &p.sha},
+      {"new", &p.fresh}, {"up", &p.up}, {"part", &p.part}, {"off", &p.off},   {"len", &p.len}};
   for (const auto& [known, place] : places)
     if (known == name) return place;
   return nullptr;
@@ -71,7 +78,7 @@ secret sign_local_url(const secret& key, std::string_view base_url, const local_
       .append("/")
       .append(percent_encode(access.object, true));
   url.append("?exp=").append(std::to_string(access.expires_at.time_since_epoch().count()));
-  if (!access.parts_id.empty()) url += part_query(access);
+  url += extras(access);
   url.append("&op=").append(name_of(access.op)).append("&sig=").append(signature(key, access));
   return secret(std::move(url));
 }
@@ -97,15 +104,29 @@ result<local_access> verify_local_url(const secret& key, std::string_view method
   access.op = given.op == "PUT" ? operation::put : operation::get;
   access.expires_at = timestamp(milliseconds(expires));
   access.parts_id = given.up;
-  if (!given.up.empty() && !(read_number(given.part, access.part.number) &&
-                             read_number(given.off, access.part.offset) && read_number(given.len, access.part.length)))
-    return fail(errc::permission_denied, "the URL's signature is not valid");
+  access.sha256 = given.sha;
+  access.create_only = given.fresh == "1";
+  bool readable =
+      given.up.empty() || (read_number(given.part, access.part.number) && read_number(given.off, access.part.offset) &&
+                           read_number(given.len, access.part.length));
+  if (!given.size.empty()) readable = readable && read_number(given.size, access.size.emplace());
+  if (!given.max.empty()) readable = readable && read_number(given.max, access.max_size.emplace());
+  if (!readable) return fail(errc::permission_denied, "the URL's signature is not valid");
   if (!equal_in_constant_time(given.sig, signature(key, access)))
     return fail(errc::permission_denied, "the URL's signature is not valid");
   if (now >= access.expires_at) return fail(errc::permission_denied, "the URL has expired: ask for a new one");
   const bool allowed = access.op == operation::put ? method == "PUT" : method == "GET" || method == "HEAD";
   if (!allowed) return fail(errc::permission_denied, "the URL was not signed for this method");
   return access;
+}
+
+result<void> demand(const local_access& access, put_conditions& of) {
+  if (access.size && of.content_length != access.size)
+    return fail(errc::invalid_argument, "Content-Length", "must be the size that was granted");
+  if (access.max_size) of.max_bytes = std::min(of.max_bytes, *access.max_size);
+  of.create_only = of.create_only || access.create_only;
+  of.sha256 = access.sha256;
+  return {};
 }
 
 result<std::optional<byte_range>> parse_byte_range(std::string_view field, std::uint64_t size) {

@@ -1,5 +1,6 @@
 // The bounds of grants, on a real server or a strict double: each that a driver declares is attacked, and each that it
 // does not declare must be refused when it is asked for.
+#include "base/encoding.h"
 #include "conformance.h"
 
 namespace evp {
@@ -59,6 +60,21 @@ TEST_P(bounds_test, a_grant_for_a_content_type_takes_no_other) {
   EXPECT_TRUE(is_refusal(execute(none)));
   EXPECT_FALSE(exists(s.object));
   EXPECT_THAT(g->expect, testing::Contains(execute(*g)));
+}
+
+TEST_P(bounds_test, a_grant_for_certain_bytes_takes_no_others) {
+  auto s = named("bound/sha256");
+  s.sha256 = to_hex(sha256("these"));
+  const auto g = bounded(storage::bound::sha256, s);
+  if (!g) return;
+  EXPECT_TRUE(is_refusal(execute(*g, "those")));
+  for (std::size_t i = 0; i < g->fields.size(); ++i) {  // nor can the demand be left out
+    auto without = *g;
+    without.fields.erase(without.fields.begin() + std::ptrdiff_t(i));
+    EXPECT_TRUE(is_refusal(execute(without, "those"))) << g->fields[i].name;
+  }
+  EXPECT_FALSE(exists(s.object));
+  EXPECT_THAT(g->expect, testing::Contains(execute(*g, "these")));
 }
 
 TEST_P(bounds_test, a_grant_that_creates_leaves_what_is_there) {

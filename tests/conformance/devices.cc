@@ -93,12 +93,8 @@ class local_device final : public device {
     if (method == "PUT") {
       storage::put_conditions conditions;
       conditions.content_length = body.size();
-      auto begun = access->parts_id.empty() ? store.begin(access->object, conditions)
-                                            : store.begin_part(access->parts_id, access->part, conditions);
-      CO_TRY(auto upload, std::move(begun));
-      CO_CHECK(upload.write(body));
-      CO_CHECK(upload.commit());
-      r.status = 201;
+      const auto stored = store_object(store, *access, conditions, body);
+      r.status = stored ? 201 : http_status(stored.error().code());
     } else {
       const auto bytes = store.read(access->object, 8 << 20);
       r.status = bytes ? 200 : http_status(bytes.error().code());
@@ -108,6 +104,16 @@ class local_device final : public device {
   }
 
  private:
+  static result<void> store_object(storage::local_store& store, const storage::local_access& access,
+                                   storage::put_conditions conditions, const std::string& body) {
+    CHECK(storage::demand(access, conditions));
+    TRY(auto upload, access.parts_id.empty() ? store.begin(access.object, conditions)
+                                             : store.begin_part(access.parts_id, access.part, conditions));
+    CHECK(upload.write(body));
+    CHECK(upload.commit());
+    return {};
+  }
+
   secret key_;
   std::filesystem::path root_;
   const io::clock& clock_;

@@ -74,6 +74,8 @@ class aws_driver final : public driver {
             .max_lifetime = seconds(604'800),
             .max_put_bytes = 5ULL << 30,
             .signs_fields = true,
+            .enforces = {bound::object, bound::method, bound::expiry, bound::size, bound::content_type, bound::sha256,
+                         bound::create_only},
             .parts = part_limits{}};
   }
 
@@ -84,11 +86,13 @@ class aws_driver final : public driver {
     CO_TRY(const auto with, co_await grant_signer());
     const auto now = clock_.now();
     CO_TRY(const auto life, lifetime_within(spec.lifetime, with.dies, now));
-    signed_request r{.method = spec.op == operation::put ? "PUT" : "GET", .fields = spec.fields, .expect = {200}};
+    CO_TRY(const auto fields, bounded_fields(spec));
+    signed_request r{.method = spec.op == operation::put ? "PUT" : "GET", .fields = fields, .expect = {200}};
     auto wanted = request(r.method, "/" + spec.object);
     if (spec.portless_host) wanted.host = where_.at.host;
-    for (const auto& f : spec.fields)
+    for (const auto& f : fields)
       if (is_signed(f.name)) wanted.fields.push_back(f);
+    if (spec.size) wanted.fields.push_back({"Content-Length", std::to_string(*spec.size)});  // the sender adds it
     // X-Amz-Date has whole seconds, so a life in whole seconds from there ends no later than asked for.
     const auto lifetime = std::chrono::floor<seconds>(life);
     r.expires_at = std::chrono::floor<seconds>(now) + lifetime;
@@ -224,6 +228,16 @@ class aws_driver final : public driver {
   }
 
  private:
+  /// The service's fields and those that bind the grant: S3 refuses a request without what was signed.
+  /// https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+  static result<http::headers> bounded_fields(const sign_spec& spec) {
+    auto fields = spec.fields;
+    CHECK(bind_content_type(fields, spec.content_type));
+    if (!spec.sha256.empty()) fields.push_back({"x-amz-content-sha256", spec.sha256});
+    if (spec.create_only) fields.push_back({"If-None-Match", "*"});
+    return fields;
+  }
+
   static bool is_signed(std::string_view name) {
     for (const auto u : unsigned_fields)
       if (http::same_name(name, u)) return false;

@@ -15,6 +15,7 @@
 #include "auth/credentials/metadata.h"
 #include "base/crypto.h"
 #include "base/encoding.h"
+#include "storage/address.h"
 #include "storage/drivers/drivers.h"
 #include "storage/drivers/requests.h"
 
@@ -119,7 +120,11 @@ class azure_driver final : public driver {
                    .parts = part_limits{.min_bytes = 1, .max_bytes = 4000ULL << 20, .max_parts = 50'000}};
     // A service SAS has no maximum of its own; ours is a year, because only a new account key revokes one.
     c.max_lifetime = by_.delegation ? milliseconds(auth::delegation_life) : std::chrono::hours(24 * 365);
-    if (by_.made.query.empty()) return c;
+    if (by_.made.query.empty()) {
+      c.enforces = c.enforces.with(bound::create_only).with(bound::source_address);
+      if (place_.scheme == "https") c.enforces = c.enforces.with(bound::https_only);
+      return c;
+    }
     // Whoever holds it holds all of it: nothing is bound to one grant.
     c.enforces = {};
     c.sign_get = c.can_stat = by_.made.may('r');
@@ -136,7 +141,8 @@ class azure_driver final : public driver {
     const bool is_put = spec.op == operation::put;
     signed_request r{.method = is_put ? "PUT" : "GET", .expect = {is_put ? 201 : 200}};
     r.expires_at = expiry_of(now, life);
-    CO_TRY(r.url, blob_url(with, spec.object, is_put ? "cw" : "r", r.expires_at));
+    const auto* permissions = !is_put ? "r" : spec.create_only ? "c" : "cw";
+    CO_TRY(r.url, blob_url(with, spec.object, permissions, r.expires_at, spec.source_address));
     for (const auto& f : spec.fields)
       if (is_put || !http::same_name(f.name, blob_type)) r.fields.push_back(f);
     if (is_put && http::find(r.fields, blob_type).empty()) r.fields.push_back({std::string(blob_type), "BlockBlob"});
@@ -329,8 +335,19 @@ class azure_driver final : public driver {
     return by_.signer.sign(sas).query;
   }
 
-  result<secret> blob_url(const signing& with, const std::string& object, std::string permissions,
-                          timestamp expires) const {
+  /// A SAS names a range of IPv4 addresses, not a network:
+  /// https://learn.microsoft.com/rest/api/storageservices/create-service-sas#specify-an-ip-address-or-ip-range
+  static result<std::string> address_range(const std::string& network) {
+    if (network.empty()) return std::string();
+    TRY(const auto parsed, ip_network::parse(network));
+    const auto first = parsed.first(), last = parsed.last();
+    if (!first.is_v4())
+      return fail(errc::invalid_argument, "bounds.sourceAddress", "this storage binds grants to IPv4 addresses only");
+    return first == last ? first.to_string() : first.to_string() + "-" + last.to_string();
+  }
+
+  result<secret> blob_url(const signing& with, const std::string& object, std::string permissions, timestamp expires,
+                          const std::string& source_address = {}) const {
     const auto blob = base() + "/" + percent_encode(object, true) + "?";
     if (!by_.made.query.empty()) return secret(blob + by_.made.query.reveal());
     auth::azure_service_sas sas;
@@ -340,6 +357,7 @@ class azure_driver final : public driver {
     sas.permissions = std::move(permissions);
     sas.expires = std::min(expires, with.dies);
     sas.protocol = protocol();
+    TRY(sas.addresses, address_range(source_address));
     TRY(const auto made, by_.signer.sign(sas));
     return secret(blob + made.query.reveal());
   }

@@ -26,6 +26,8 @@ class local_driver final : public driver {
     return {.sign_get = true,
             .max_lifetime = std::chrono::hours(24 * 7),
             .max_put_bytes = local_max_object_bytes,
+            .enforces = {bound::object, bound::method, bound::expiry, bound::size, bound::max_size, bound::sha256,
+                         bound::create_only},
             .parts = part_limits{.min_bytes = 1, .max_bytes = local_max_object_bytes}};
   }
 
@@ -34,7 +36,11 @@ class local_driver final : public driver {
     CO_CHECK(check_fields(spec.fields));
     CO_CHECK(check_bounds(spec, caps().enforces));
     const bool is_put = spec.op == operation::put;
-    const local_access access{container_, spec.object, spec.op, clock_.now() + spec.lifetime};
+    local_access access{container_, spec.object, spec.op, clock_.now() + spec.lifetime};
+    access.size = spec.size;
+    access.max_size = spec.max_size;
+    access.sha256 = spec.sha256;
+    access.create_only = spec.create_only;
     signed_request r{.method = is_put ? "PUT" : "GET", .fields = spec.fields};
     r.url = sign_local_url(key_, base_url_, access);
     r.expires_at = access.expires_at;
@@ -87,7 +93,9 @@ class local_driver final : public driver {
     CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
     signed_request r{.method = "PUT", .expect = {201}};
     r.expires_at = clock_.now() + spec.lifetime;
-    const local_access access{container_, spec.object, operation::put, r.expires_at, upload_id, part};
+    local_access access{container_, spec.object, operation::put, r.expires_at};
+    access.parts_id = upload_id;
+    access.part = part;
     r.url = sign_local_url(key_, base_url_, access);
     co_return r;
   }

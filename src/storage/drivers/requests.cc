@@ -115,6 +115,16 @@ result<void> check_small_head(const signed_request& r) {
       "2000 bytes): use a shorter object name or credentials without a session token");
 }
 
+result<void> bind_content_type(http::headers& fields, const std::string& type) {
+  if (type.empty()) return {};
+  const auto given = http::find(fields, "Content-Type");
+  if (given.empty())
+    fields.push_back({"Content-Type", type});
+  else if (given != type)
+    return fail(errc::invalid_argument, "headers", "Content-Type of the service and of the request differ");
+  return {};
+}
+
 timestamp expiry_of(timestamp now, milliseconds lifetime) { return std::chrono::floor<seconds>(now + lifetime); }
 
 result<milliseconds> lifetime_within(milliseconds wanted, timestamp dies, timestamp now) {

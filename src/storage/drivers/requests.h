@@ -21,6 +21,10 @@ result<void> check_bounds(const sign_spec& spec, bounds enforced);
 /// Errors: invalid_argument, saying what to shorten.
 result<void> check_small_head(const signed_request& r);
 
+/// Adds Content-Type to the fields that a device must send; the service's own, where it is the same, stays. Nothing for
+/// an empty type. Errors: invalid_argument at "headers" (the service's differs).
+result<void> bind_content_type(http::headers& fields, const std::string& type);
+
 /// Now plus the lifetime, in whole seconds as vendors count them, never later than asked for.
 timestamp expiry_of(timestamp now, milliseconds lifetime);
 
