@@ -24,6 +24,22 @@ result<http::headers> read_headers(const wire::json_reader& body) {
   return out;
 }
 
+result<backend::service_bounds> read_bounds(const wire::json_reader& body) {
+  backend::service_bounds out;
+  TRY(const auto given, body.optional_object("bounds"));
+  if (!given) return out;
+  CHECK(given->only({"createOnly", "maxSize", "sourceAddress"}));
+  TRY(const auto create_only, given->optional_boolean("createOnly"));
+  out.create_only = create_only.value_or(false);
+  TRY(const auto max_size, given->optional_integer("maxSize"));
+  if (max_size && *max_size < 1)
+    return fail(errc::invalid_argument, "bounds.maxSize", "bounds.maxSize must be a number of bytes from 1 on");
+  if (max_size) out.max_size = std::uint64_t(*max_size);
+  TRY(auto address, given->optional_text("sourceAddress", 64));
+  out.source_address = std::move(address).value_or("");
+  return out;
+}
+
 result<service_input> read_service(const http::server_request& r) {
   TRY(const auto object, read_body(r));
   const wire::json_reader body(object);
@@ -37,12 +53,15 @@ result<service_input> read_service(const http::server_request& r) {
   out.expiration_duration = duration.value_or("");
   TRY(auto names, body.optional_text("objectNameTemplate", 4096));
   out.object_name_template = names.value_or("");
+  TRY(auto verify, body.optional_text("verify", 64));
+  out.verify = std::move(verify).value_or("");
+  TRY(out.bounds, read_bounds(body));
 
   for (const auto& field : object) {
     const std::string key(view(field.key()));
     const auto& v = field.value();
     const bool ours = key == "type" || key == "name" || key == "headers" || key == "certificate" ||
-                      key == "expirationDuration" || key == "objectNameTemplate";
+                      key == "expirationDuration" || key == "objectNameTemplate" || key == "verify" || key == "bounds";
     if (ours || v.is_null()) continue;
     if (v.is_string())
       out.options.emplace(key, secret(std::string(view(v.get_string()))));
@@ -78,10 +97,28 @@ json::object write(const service_view& s) {
   }
   o.emplace("expirationDuration", as_json(format_iso8601_duration(s.expiration)));
   o.emplace("objectNameTemplate", as_json(s.object_name_template));
+  o.emplace("verify", as_json(backend::to_string(s.verify)));
+  json::object wanted, enforced;
+  if (s.bounds.create_only) wanted.emplace("createOnly", true);
+  if (s.bounds.max_size) wanted.emplace("maxSize", *s.bounds.max_size);
+  if (!s.bounds.source_address.empty()) wanted.emplace("sourceAddress", as_json(s.bounds.source_address));
+  o.emplace("bounds", std::move(wanted));
+  for (const auto& b : storage::bound_names())
+    enforced.emplace(as_json(b.name), as_json(backend::to_string(s.enforcement_of(b.what))));
+  o.emplace("enforcement", std::move(enforced));
   o.emplace("id", as_json(s.id));
   o.emplace("revision", s.revision);
   o.emplace("createdAt", as_json(format_rfc3339(s.created_at)));
   o.emplace("updatedAt", as_json(format_rfc3339(s.updated_at)));
+  return o;
+}
+
+json::object write(const backend::service_health& h) {
+  json::object o;
+  o.emplace("state", h.healthy ? "healthy" : "degraded");
+  if (h.code) o.emplace("errorCode", as_json(to_string(*h.code)));
+  if (!h.healthy) o.emplace("reason", as_json(h.reason));
+  o.emplace("since", as_json(format_rfc3339(h.since)));
   return o;
 }
 
@@ -112,7 +149,10 @@ io::task<result<http::server_response>> list(rest_context& c, http::server_reque
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {
   CO_TRY(const auto found, c.backend->services.get(parameter(r, "name")));
-  co_return json_answer(200, write(found));
+  CO_TRY(const auto health, c.backend->services.health(found.name));
+  auto o = write(found);
+  o.emplace("health", write(health));
+  co_return json_answer(200, o);
 }
 
 io::task<result<http::server_response>> replace(rest_context& c, http::server_request& r) {

@@ -37,6 +37,8 @@ const setting settings[] = {
     {"--allow-plaintext", "allowPlaintext", &config::allow_plaintext, "Permit listeners without TLS beyond loopback"},
     {"--allowed-endpoint-networks", "allowedEndpointNetworks", &config::allowed_endpoint_networks,
      "Networks (CIDR, comma-separated) that storage endpoints may lie in although they are not public"},
+    {"--token-file-folders", "tokenFileFolders", &config::token_file_folders,
+     "Folders (comma-separated) beside those of EKS and AKS in which services may name token files"},
     {"--database", "database", &config::database, "sqlite:///absolute/path.db [below --data]"},
     {"--broker-plugin", "brokerPlugin", &config::broker_plugin, "evp_broker_plugin.so [../lib beside this program]"},
     {"--log-level", "logLevel", &config::log_level, "trace, debug, info, warning or error [info]"},
@@ -103,6 +105,9 @@ result<void> check(const config& c) {
   CHECK(pair(c.mqtt_tls_cert, c.mqtt_tls_key, "--mqtt-tls-cert and --mqtt-tls-key"));
   if (!c.mqtt_tls_ca.empty() && c.mqtt_tls_cert.empty())
     return fail(errc::invalid_argument, "--mqtt-tls-ca needs --mqtt-tls-cert and --mqtt-tls-key");
+  for (const io::fs::path folder : c.token_file_folders)
+    if (!folder.is_absolute() || folder == folder.root_path())
+      return fail(errc::invalid_argument, "--token-file-folders must name folders by absolute paths, and not all of /");
   for (const std::string_view level : {"trace", "debug", "info", "warning", "error"})
     if (level == c.log_level) return {};
   return fail(errc::invalid_argument, "--log-level must be trace, debug, info, warning or error");

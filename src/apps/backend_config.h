@@ -29,6 +29,7 @@ struct backend_config {
   io::fs::path mqtt_tls_cert, mqtt_tls_key, mqtt_tls_ca;
   bool allow_plaintext = false;
   std::vector<std::string> allowed_endpoint_networks;
+  std::vector<std::string> token_file_folders;  ///< beside those of the platforms
   std::string database;        ///< empty: sqlite below data
   io::fs::path broker_plugin;  ///< empty: ../lib/evp_broker_plugin.so beside the program
   std::string log_level = "info";

@@ -16,6 +16,7 @@
 #include "api/mqtt_hub.h"
 #include "api/rest.h"
 #include "apps/backend_config.h"
+#include "auth/credentials/metadata.h"
 #include "base/crypto.h"
 #include "http/client.h"
 #include "mqtt/embedded_broker.h"
@@ -93,6 +94,7 @@ class program {
   io::unique_fd lock_;
   io::system_clock clock_;
   http::client outward_;
+  auth::metadata_transport metadata_{outward_};
   std::unique_ptr<storage::resolver> names_;
   std::unique_ptr<storage::endpoint_guard> guard_;
   std::unique_ptr<storage::guarded_transport> guarded_;
@@ -136,6 +138,8 @@ result<void> program::open_backend() {
   o.public_base_url = config_.public_url.empty() ? rest_url_ : config_.public_url;
   while (!o.public_base_url.empty() && o.public_base_url.back() == '/') o.public_base_url.pop_back();
   o.check_endpoint = [this](std::string endpoint) { return guard_->check_endpoint(std::move(endpoint)); };
+  o.metadata = &metadata_;
+  o.token_folders = auth::token_folders({config_.token_file_folders.begin(), config_.token_file_folders.end()});
   TRY(backend_, backend::backend::open(context_.get_executor(), *guarded_, clock_, std::move(o)));
   return {};
 }

@@ -26,6 +26,8 @@ struct backend_options {
   std::function<io::task<result<std::string>>(std::string endpoint)> check_endpoint;  ///< see services_context
   grant_limits limits;
   std::span<const storage::driver_type> driver_types;  ///< on offer; empty: storage::driver_types()
+  http::transport* metadata = nullptr;                 ///< see storage::driver_context; outlives the backend
+  auth::token_folders token_folders;                   ///< where token files of workload identities may lie
 };
 
 /// Confined to its executor. Order: open, then set_gateway, then start; stop before destruction.

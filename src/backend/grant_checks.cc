@@ -97,13 +97,15 @@ io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
       co_return fail(errc::data_corrupt, o.reason);
     }
   }
+  if (!u.is_checked) co_return false;  // the row stays "uploaded": the device's word
   const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
   if (!seen && seen.error().code() != errc::not_found) {
     ++counters_.unverifiable;
     const std::string text = "the storage cannot be asked whether the object arrived: " + seen.error().message();
     co_return fail(std::move(error(errc::unavailable, text).after(ask_again)));
   }
-  if (seen && seen->size == r.bytes) {
+  const auto limit = service->view.bounds.max_size;
+  if (seen && seen->size == r.bytes && !(limit && seen->size > *limit)) {
     o.state = upload_state::verified;
     o.size_bytes = seen->size;
     CO_CHECK(co_await ledger_.settle(std::move(o)));
@@ -111,9 +113,12 @@ io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
     co_return true;
   }
   ++counters_.mismatched;
-  o.reason = seen ? "the object has " + std::to_string(seen->size) + " bytes, not the " + std::to_string(r.bytes) +
-                        " that the device sent"
-                  : std::string("the object is not in the storage");
+  if (seen && seen->size == r.bytes)
+    o.reason = "the object has " + std::to_string(seen->size) + " bytes, more than the service allows";
+  else
+    o.reason = seen ? "the object has " + std::to_string(seen->size) + " bytes, not the " + std::to_string(r.bytes) +
+                          " that the device sent"
+                    : std::string("the object is not in the storage");
   if (seen) o.size_bytes = seen->size;
   CO_CHECK(co_await ledger_.settle(o));
   co_return fail(errc::data_corrupt, o.reason);
@@ -124,14 +129,18 @@ io::task<result<void>> grants::sweep_one(upload u) {
   o.grant_id = u.grant_id;
   o.state = upload_state::expired;
   const auto service = services_.find_revision(u.service_id, u.service_revision);
-  if (u.is_get) {
+  if (u.is_get || !u.is_checked) {
     o.reason = "no report came before the grant expired";
   } else if (!service) {
     o.reason = "the storage access service was changed or removed before the upload could be checked";
   } else {
     const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
     const auto wanted = u.size_declared ? u.size_declared : u.size_bytes;
-    if (seen && wanted && seen->size != *wanted) {
+    const auto limit = service->view.bounds.max_size;
+    if (seen && limit && seen->size > *limit) {
+      o.state = upload_state::failed;
+      o.reason = "the object has " + std::to_string(seen->size) + " bytes, more than the service allows";
+    } else if (seen && wanted && seen->size != *wanted) {
       o.state = upload_state::failed;
       o.reason = "the object has " + std::to_string(seen->size) + " bytes, not " + std::to_string(*wanted);
     } else if (seen) {

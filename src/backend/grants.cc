@@ -153,6 +153,10 @@ io::task<result<wire::storage_token_response>> grants::make(std::string device, 
     co_return fail(errc::invalid_argument, "moduleInstanceId", "the module instance must have 1 to 64 characters");
   name_parts parts{device, r.instance, r.filename, clock_.now()};
   CO_TRY(const auto object, service->names.expand(parts));
+  const auto limit = service->view.bounds.max_size;
+  if (limit && r.size && *r.size > *limit && r.operation == wire::blob_operation::put)
+    co_return fail(errc::too_large, "size",
+                   "this storage takes at most " + std::to_string(*limit) + " bytes in a file");
   co_await services_.prepare_once(service);
 
   auto row = std::make_shared<upload>();
@@ -167,6 +171,7 @@ io::task<result<wire::storage_token_response>> grants::make(std::string device, 
   row->is_get = r.operation == wire::blob_operation::get;
   row->can_report = r.accepts("report/1");
   row->size_declared = r.size;
+  row->is_checked = service->view.verify == verification::head;
   row->issued_at = row->updated_at = clock_.now();
 
   const bool in_parts = goes_in_parts(*service, r, limits_);
@@ -190,7 +195,18 @@ storage::sign_spec grants::spec_of(const live_service& s, std::string object,
   spec.object = std::move(object);
   spec.lifetime = s.view.expiration;
   spec.portless_host = r.accept.empty();
-  if (spec.op == storage::operation::put) spec.fields = s.view.headers;
+  if (spec.op == storage::operation::get) return spec;
+  spec.fields = s.view.headers;
+
+  // What the storage can refuse by itself it shall; the rest is what the check of the upload finds.
+  const auto& wanted = s.view.bounds;
+  const auto can = s.driver->caps().enforces;
+  if (can.has(storage::bound::create_only)) spec.create_only = wanted.create_only;
+  if (can.has(storage::bound::source_address)) spec.source_address = wanted.source_address;
+  if (r.size && can.has(storage::bound::size))
+    spec.size = r.size;
+  else if (can.has(storage::bound::max_size))
+    spec.max_size = wanted.max_size;
   return spec;
 }
 

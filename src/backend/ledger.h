@@ -37,6 +37,7 @@ struct upload {
   std::optional<std::uint64_t> size_declared, size_bytes;
   std::string sha256;
   timestamp issued_at, expires_at, updated_at;
+  bool is_checked = true;        ///< the backend asks the storage for the object; false: the device's word counts
   std::string parts_id;          ///< the storage's id of an upload in parts; empty: in one piece
   std::uint64_t part_bytes = 0;  ///< of each part but the last
 };

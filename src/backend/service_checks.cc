@@ -7,6 +7,7 @@
 
 #include "base/crypto.h"
 #include "base/encoding.h"
+#include "storage/address.h"
 
 namespace evp::backend {
 namespace {
@@ -94,6 +95,48 @@ result<milliseconds> read_expiration(const std::string& text, milliseconds max) 
   const auto read = parse_iso8601_duration(text);
   if (!read || *read < milliseconds(1000) || *read > max) return refused();
   return *read;
+}
+
+std::string_view to_string(verification v) noexcept { return v == verification::head ? "head" : "none"; }
+
+result<verification> verification_from_string(std::string_view text) {
+  if (text == "head") return verification::head;
+  if (text == "none") return verification::none;
+  return fail(errc::invalid_argument, "verify", "verify must be head or none");
+}
+
+std::string_view to_string(enforcement e) noexcept {
+  return e == enforcement::storage ? "storage" : e == enforcement::backend ? "backend" : "nobody";
+}
+
+enforcement service_view::enforcement_of(storage::bound b) const noexcept {
+  if (enforced.has(b)) return enforcement::storage;
+  const bool is_size = b == storage::bound::size || b == storage::bound::max_size;
+  return is_size && verify == verification::head ? enforcement::backend : enforcement::nobody;
+}
+
+result<void> check_bounds(const service_bounds& b) {
+  if (b.max_size && (*b.max_size == 0 || *b.max_size > std::uint64_t(INT64_MAX)))
+    return fail(errc::invalid_argument, "bounds.maxSize", "bounds.maxSize must be a number of bytes from 1 on");
+  if (b.source_address.empty() || storage::ip_network::parse(b.source_address)) return {};
+  return fail(errc::invalid_argument, "bounds.sourceAddress",
+              "bounds.sourceAddress must be an IP address or a network such as 192.0.2.0/24");
+}
+
+void add_bound_warnings(const service_bounds& asked, verification verify, const storage::capabilities& caps,
+                        std::vector<std::string>& warnings) {
+  if (asked.create_only && !caps.enforces.has(storage::bound::create_only))
+    warnings.push_back("bounds.createOnly: this storage cannot keep a grant from replacing an object that exists.");
+  if (!asked.source_address.empty() && !caps.enforces.has(storage::bound::source_address))
+    warnings.push_back("bounds.sourceAddress: this storage cannot bind a grant to an address; it has no effect.");
+  if (asked.max_size && !caps.enforces.has(storage::bound::max_size) && !caps.enforces.has(storage::bound::size))
+    warnings.push_back(verify == verification::head
+                           ? "bounds.maxSize: this storage cannot refuse a larger object; the backend finds it when it "
+                             "checks the upload, and the upload is failed."
+                           : "bounds.maxSize: neither this storage nor, with verify none, the backend finds a larger "
+                             "object; only what devices declare is checked.");
+  if (verify == verification::head && !caps.can_stat)
+    warnings.push_back("verify: these credentials cannot look at objects; set verify to none, or uploads will fail.");
 }
 
 }  // namespace evp::backend

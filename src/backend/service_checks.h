@@ -19,4 +19,11 @@ std::string certificate_id_of(const std::string& pem);
 /// Empty: the default. Errors: invalid_argument at "expirationDuration".
 result<milliseconds> read_expiration(const std::string& text, milliseconds max);
 
+/// A size from 1 on, an address or CIDR network. Errors: invalid_argument at "bounds.maxSize", "bounds.sourceAddress".
+result<void> check_bounds(const service_bounds& b);
+
+/// Says which of the bounds that were asked for the storage does not enforce, and what that means.
+void add_bound_warnings(const service_bounds& asked, verification verify, const storage::capabilities& caps,
+                        std::vector<std::string>& warnings);
+
 }  // namespace evp::backend

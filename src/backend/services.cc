@@ -17,7 +17,8 @@ constexpr std::string_view default_name = "default";
 constexpr milliseconds prepare_limit{8'000};        // at creation
 constexpr milliseconds prepare_first_limit{2'000};  // before a grant, whose device waits 5 s
 constexpr milliseconds prepare_again{30'000};
-constexpr std::string_view own_fields = "type, name, headers, certificate, expirationDuration, objectNameTemplate";
+constexpr std::string_view own_fields =
+    "type, name, headers, certificate, expirationDuration, objectNameTemplate, verify, bounds";
 
 std::string seal_context(const std::string& service_id, const std::string& option) {
   return "service " + service_id + " option " + option;
@@ -42,6 +43,10 @@ service_view view_of(const sql::service_row& row, const storage::driver_type& ty
   v.certificate_id = certificate_id_of(row.certificate);
   v.expiration = milliseconds(row.expiration_ms);
   v.object_name_template = row.object_name_template;
+  v.verify = verification_from_string(row.verify).value_or(verification::head);
+  v.bounds.create_only = row.create_only;
+  if (row.max_size > 0) v.bounds.max_size = std::uint64_t(row.max_size);
+  v.bounds.source_address = row.source_address;
   v.created_at = timestamp(milliseconds(row.created_at));
   v.updated_at = timestamp(milliseconds(row.updated_at));
   return v;
@@ -75,6 +80,7 @@ struct services::checked {
   std::unique_ptr<storage::driver> driver;
   std::vector<std::string> warnings;
   std::string endpoint;
+  std::vector<storage::made_driver::other_endpoint> others;
   std::string ca_pem;
 };
 
@@ -110,7 +116,11 @@ result<storage::option_values> services::check_options(const storage::driver_typ
     const auto& text = std::get<secret>(given);
     if (text.size() > max_option_bytes)
       return fail(errc::invalid_argument, name, fmt::format("{} must have at most {} bytes", name, max_option_bytes));
-    if (!is_utf8(text.reveal()) || has_control_characters(text.reveal()))
+    std::string line = text.reveal();  // keys come as PEM or JSON, which have lines
+    if (is_secret(spec->type)) std::erase_if(line, [](char c) { return c == '\n' || c == '\r' || c == '\t'; });
+    const bool unclean = !is_utf8(line) || has_control_characters(line);
+    OPENSSL_cleanse(line.data(), line.size());
+    if (unclean)
       return fail(errc::invalid_argument, name, fmt::format("{} must be UTF-8 text without control characters", name));
     if (!text.empty()) out.set(name, text, is_secret(spec->type));
   }
@@ -123,11 +133,28 @@ result<storage::option_values> services::check_options(const storage::driver_typ
 result<std::unique_ptr<storage::driver>> services::make(const storage::driver_type& type,
                                                         const storage::option_values& options, checked& out) const {
   const storage::driver_context context{context_.transport,  context_.clock,          out.ca_pem,
-                                        context_.local_root, context_.local_base_url, context_.local_signing_key};
+                                        context_.local_root, context_.local_base_url, context_.local_signing_key,
+                                        context_.metadata,   context_.token_folders};
   TRY(auto made, type.make(options, context));
   out.endpoint = std::move(made.endpoint);
+  out.others = std::move(made.others);
   out.warnings = std::move(made.warnings);
   return std::move(made.instance);
+}
+
+io::task<result<std::vector<std::string>>> services::judge_endpoints(
+    const storage::driver_type& type, std::vector<storage::made_driver::other_endpoint> all) const {
+  std::vector<std::string> warnings;
+  // A type without an endpoint option (LOCAL) sends devices where the operator said, not where the user says.
+  const bool user_chooses = std::any_of(type.options.begin(), type.options.end(),
+                                        [](const auto& o) { return o.type == storage::option_spec::kind::url; });
+  if (!context_.check_endpoint || !user_chooses) co_return warnings;
+  for (const auto& one : all) {
+    auto judged = co_await context_.check_endpoint(one.url);
+    if (!judged) co_return fail(std::move(std::move(judged).error()).at(one.field));
+    if (!judged->empty()) warnings.push_back(std::move(*judged));
+  }
+  co_return warnings;
 }
 
 io::task<result<services::checked>> services::check(service_input in) const {
@@ -141,6 +168,8 @@ io::task<result<services::checked>> services::check(service_input in) const {
   CO_TRY(auto options, check_options(*type, in));
   CO_CHECK(check_headers(in.headers));
   CO_CHECK(check_certificate(in.certificate));
+  CO_CHECK(check_bounds(in.bounds));
+  CO_TRY(const auto verify, verification_from_string(in.verify.empty() ? "head" : in.verify));
   const auto& pattern = in.object_name_template;
   CO_TRY(auto names,
          object_name_template::parse(pattern.empty() ? default_object_name_template : std::string_view(pattern)));
@@ -149,11 +178,20 @@ io::task<result<services::checked>> services::check(service_input in) const {
   CO_TRY(out.driver, make(*type, out.options, out));
   CO_TRY(const auto expiration, read_expiration(in.expiration_duration, out.driver->caps().max_lifetime));
 
+  // Before the trial: credentials may be fetched for it.
+  auto places = out.others;
+  places.push_back({"endpoint", out.endpoint});
+  CO_TRY(const auto doubts, co_await judge_endpoints(*type, std::move(places)));
+  out.warnings.insert(out.warnings.end(), doubts.begin(), doubts.end());
+
   // A trial signature shows what the driver thinks of headers and lifetime before the first device does.
   storage::sign_spec trial;
   trial.object = "evp-trial";
   trial.lifetime = expiration;
   trial.fields = in.headers;
+  const auto caps = out.driver->caps();
+  trial.create_only = in.bounds.create_only && caps.enforces.has(storage::bound::create_only);
+  if (caps.enforces.has(storage::bound::source_address)) trial.source_address = in.bounds.source_address;
   auto trial_signature = out.driver->sign(std::move(trial));
   auto tried = co_await io::with_deadline(std::move(trial_signature), prepare_limit, "a trial signature");
   if (!tried && tried.error().code() != errc::invalid_argument) {
@@ -168,6 +206,11 @@ io::task<result<services::checked>> services::check(service_input in) const {
   out.row.certificate = in.certificate;
   out.row.expiration_ms = expiration.count();
   out.row.object_name_template = out.names.text();
+  out.row.verify = to_string(verify);
+  out.row.create_only = in.bounds.create_only;
+  out.row.max_size = std::int64_t(in.bounds.max_size.value_or(0));
+  out.row.source_address = in.bounds.source_address;
+  add_bound_warnings(in.bounds, verify, caps, out.warnings);
   for (const auto& h : in.headers) out.row.headers.push_back({h.name, h.value});
   co_return out;
 }
@@ -201,22 +244,8 @@ io::task<result<saved_service>> services::replace(std::string name, service_inpu
 }
 
 io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous) {
-  // A type without an endpoint option (LOCAL) sends devices where the operator said, not where the user says.
   const auto offered = types();
   const auto type = std::find_if(offered.begin(), offered.end(), [&](const auto& t) { return t.name == c->row.type; });
-  const bool user_chooses_endpoint = std::any_of(type->options.begin(), type->options.end(), [](const auto& o) {
-    return o.type == storage::option_spec::kind::url;
-  });
-  if (context_.check_endpoint && user_chooses_endpoint) {
-    auto judged = co_await context_.check_endpoint(c->endpoint);
-    if (!judged) {
-      auto e = std::move(judged).error();
-      if (e.field().empty()) (void)std::move(e).at("endpoint");
-      co_return fail(std::move(e));
-    }
-    if (!judged->empty()) c->warnings.push_back(*judged);
-  }
-
   auto& row = c->row;
   row.updated_at = context_.clock.now().time_since_epoch().count();
   for (const auto& v : c->options.all())
@@ -232,12 +261,14 @@ io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::
 
   auto live = std::make_shared<live_service>(live_service{view_of(row, *type), c->names, std::move(c->driver)});
   live->view.endpoint = c->endpoint;
+  live->view.enforced = live->driver->caps().enforces;
   if (previous) retire(previous);
   by_name_[row.name] = live;
 
   live->prepare_tried = context_.clock.steady();
   const auto prepared = co_await io::with_deadline(live->driver->prepare(), prepare_limit, "making the container");
   live->prepared = prepared.has_value();
+  note(*live, prepared);
   if (!prepared)
     c->warnings.push_back(
         "The storage could not be reached or did not let the container be made; the service is stored all the same: " +
@@ -266,6 +297,7 @@ result<std::shared_ptr<live_service>> services::revive(const sql::service_row& r
   auto live =
       std::make_shared<live_service>(live_service{view_of(row, *type), std::move(out.names), std::move(driver)});
   live->view.endpoint = out.endpoint;
+  live->view.enforced = live->driver->caps().enforces;
   return live;
 }
 
@@ -291,6 +323,17 @@ result<service_view> services::get(std::string_view name) const {
   return found->second->view;
 }
 
+result<service_health> services::health(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) return no_service(name);
+  const auto& s = *found->second;
+  if (const auto fetching = s.driver->health(); fetching && !fetching->healthy)
+    return service_health{false, fetching->code, fetching->reason, fetching->since};
+  auto h = s.preparation;
+  if (h.since == timestamp()) h.since = s.view.updated_at;  // loaded, and not used yet
+  return h;
+}
+
 std::vector<service_view> services::list() const {
   std::vector<service_view> out;
   out.reserve(by_name_.size());
@@ -314,7 +357,17 @@ io::task<result<void>> services::remove(std::string name) {
   co_return result<void>();
 }
 
+void services::note(live_service& s, const result<void>& prepared) const {
+  auto& h = s.preparation;
+  const auto since = h.healthy == prepared.has_value() && h.since != timestamp() ? h.since : context_.clock.now();
+  h = {.healthy = prepared.has_value(), .since = since};
+  if (prepared) return;
+  h.code = prepared.error().code();
+  h.reason = prepared.error().message();
+}
+
 void services::retire(std::shared_ptr<live_service> s) {
+  s->driver->retire();
   if (retired_.size() >= max_retired) retired_.erase(retired_.begin());
   retired_.push_back(std::move(s));
 }
@@ -349,6 +402,7 @@ io::task<void> services::prepare_once(std::shared_ptr<live_service> s) {
   s->prepare_tried = now;
   const auto done = co_await io::with_deadline(s->driver->prepare(), prepare_first_limit, "making the container");
   s->prepared = done.has_value();
+  note(*s, done);
   if (!done) spdlog::warn("storage access service {}: {}", s->view.name, done.error().message());
 }
 

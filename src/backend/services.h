@@ -20,6 +20,30 @@
 
 namespace evp::backend {
 
+/// How the backend makes sure that an upload arrived.
+enum class verification {
+  head,  ///< it asks the storage for the object and compares the size
+  none,  ///< it does not: the ledger ends with "uploaded", the device's word
+};
+std::string_view to_string(verification v) noexcept;
+/// Errors: invalid_argument at "verify".
+result<verification> verification_from_string(std::string_view text);
+
+/// What uploads to a service are bounded by beside name, method and expiry.
+struct service_bounds {
+  bool create_only = false;               ///< an object that exists already is not replaced
+  std::optional<std::uint64_t> max_size;  ///< bytes
+  std::string source_address;             ///< an IP address or network that devices send from; empty: any
+};
+
+/// Who refuses what goes beyond a bound.
+enum class enforcement {
+  storage,  ///< the storage itself, before the object exists
+  backend,  ///< the backend, when it checks the upload: the object exists by then
+  nobody,
+};
+std::string_view to_string(enforcement e) noexcept;
+
 /// The body of POST and PUT. Nothing in it has been checked but its JSON types.
 struct service_input {
   std::string type;
@@ -28,6 +52,8 @@ struct service_input {
   std::string certificate;           ///< PEM; empty: none
   std::string expiration_duration;   ///< ISO 8601; empty: default_expiration
   std::string object_name_template;  ///< empty: the default one
+  std::string verify;                ///< empty: "head"
+  service_bounds bounds;
   /// The fields that are not named above: options of the driver. Text may be secret, so all text is held as such.
   std::map<std::string, std::variant<secret, bool>> options;
 };
@@ -52,7 +78,20 @@ struct service_view {
   std::string certificate_id;  ///< "sha256:<64 hex>", or empty
   milliseconds expiration{};
   std::string object_name_template;
+  verification verify = verification::head;
+  service_bounds bounds;
+  storage::bounds enforced;  ///< by the storage itself
   timestamp created_at, updated_at;
+
+  enforcement enforcement_of(storage::bound b) const noexcept;
+};
+
+/// Whether a service works, as far as the backend has seen.
+struct service_health {
+  bool healthy = true;
+  std::optional<errc> code;  ///< while degraded
+  std::string reason;        ///< while degraded: what to do about it
+  timestamp since;           ///< when this state began
 };
 
 struct saved_service {
@@ -78,6 +117,7 @@ struct live_service {
   std::unique_ptr<storage::driver> driver;
   bool prepared = false;                     ///< the container is known to exist
   std::optional<steady_time> prepare_tried;  ///< when that was last tried
+  service_health preparation;                ///< how that went
 };
 
 struct services_context {
@@ -93,6 +133,8 @@ struct services_context {
   std::function<io::task<result<std::string>>(std::string endpoint)> check_endpoint;
   /// The driver types on offer; empty: storage::driver_types().
   std::span<const storage::driver_type> types;
+  http::transport* metadata = nullptr;  ///< see storage::driver_context
+  auth::token_folders token_folders;
 };
 
 /// The services, in memory and in the database. Confined to its executor.
@@ -120,6 +162,9 @@ class services {
   io::task<result<saved_service>> replace(std::string name, service_input in);
   /// Errors: not_found.
   result<service_view> get(std::string_view name) const;
+  /// Whether the named service can sign: how the fetching of its credentials goes, or where they are given, how the
+  /// storage was last prepared. Errors: not_found.
+  result<service_health> health(std::string_view name) const;
   /// By name.
   std::vector<service_view> list() const;
   /// Errors: not_found, the database's. Objects that are stored stay.
@@ -146,6 +191,10 @@ class services {
   result<storage::option_values> check_options(const storage::driver_type& type, const service_input& in) const;
   result<std::unique_ptr<storage::driver>> make(const storage::driver_type& type, const storage::option_values& options,
                                                 checked& out) const;
+  /// Errors: check_endpoint's, at the field that named the endpoint. Gives warnings.
+  io::task<result<std::vector<std::string>>> judge_endpoints(
+      const storage::driver_type& type, std::vector<storage::made_driver::other_endpoint> all) const;
+  void note(live_service& s, const result<void>& prepared) const;
   io::task<result<saved_service>> save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous);
   result<std::shared_ptr<live_service>> revive(const sql::service_row& row) const;
   void retire(std::shared_ptr<live_service> s);

@@ -79,6 +79,55 @@ TEST_F(services_test, a_credential_out_of_reach_is_a_warning_and_a_spec_that_can
   EXPECT_FALSE(b_->services.get("never"));
 }
 
+TEST_F(services_test, a_changed_or_removed_service_drops_its_credentials_at_once) {
+  add_default_service();
+  EXPECT_EQ(cloud_.retired, 0);
+  ASSERT_TRUE(run(b_->services.replace("default", input())));
+  EXPECT_EQ(cloud_.retired, 1);
+  ASSERT_TRUE(run(b_->services.remove("default")));
+  EXPECT_EQ(cloud_.retired, 2);
+}
+
+TEST_F(services_test, health_is_that_of_the_credentials_and_without_such_that_of_the_last_preparation) {
+  const auto begin = clock_.now();
+  add_default_service();
+  EXPECT_TRUE(b_->services.health("default")->healthy);
+  EXPECT_EQ(b_->services.health("default")->since, begin);
+  cloud_.health = auth::credential_health{false, errc::unauthenticated, "the secret was revoked", begin + seconds(5)};
+  const auto ill = *b_->services.health("default");
+  EXPECT_FALSE(ill.healthy);
+  EXPECT_EQ(ill.code, errc::unauthenticated);
+  EXPECT_EQ(ill.reason, "the secret was revoked");
+  EXPECT_EQ(ill.since, begin + seconds(5));
+  cloud_.health.reset();
+  cloud_.failure = error(errc::permission_denied, "the key may not write");
+  clock_.advance(seconds(60));
+  ASSERT_TRUE(run(b_->services.replace("default", input())));
+  EXPECT_FALSE(b_->services.health("default")->healthy);
+  EXPECT_EQ(b_->services.health("default")->reason, "the key may not write");
+  EXPECT_EQ(b_->services.health("default")->since, clock_.now());
+  EXPECT_EQ(b_->services.health("nobody").error().code(), errc::not_found);
+}
+
+TEST_F(services_test, the_guard_judges_every_place_that_a_service_names_before_anything_is_sent) {
+  auto in = input();
+  in.options.insert_or_assign("tokenUrl", secret("http://169.254.169.254/latest"));
+  const auto refused = run(b_->services.create(std::move(in)));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().field(), "tokenUrl");
+  EXPECT_TRUE(cloud_.signs.empty());
+  EXPECT_FALSE(b_->services.get("default"));
+}
+
+TEST_F(services_test, a_key_of_several_lines_is_taken_and_a_text_of_several_lines_is_not) {
+  auto in = input("pem");
+  in.options.insert_or_assign("key", secret("-----BEGIN\nabc\n-----END\n"));
+  EXPECT_TRUE(run(b_->services.create(in)));
+  in.name = "other";
+  in.options.insert_or_assign("endpoint", secret("https://a.example\n"));
+  EXPECT_EQ(run(b_->services.create(in)).error().field(), "endpoint");
+}
+
 TEST_F(services_test, another_master_key_stops_the_start_instead_of_losing_services) {
   add_default_service();
   close();
@@ -95,11 +144,14 @@ TEST_F(services_test, every_wrong_field_is_named_and_nothing_is_stored) {
 
   const auto unknown = refused(with("bukket", secret("x")));
   EXPECT_EQ(unknown.field(), "bukket");
-  EXPECT_THAT(unknown.message(), HasSubstr("endpoint, key, pathStyle"));
+  EXPECT_THAT(unknown.message(), HasSubstr("endpoint, key, tokenUrl, pathStyle"));
   EXPECT_EQ(refused(with("pathStyle", secret("true"))).field(), "pathStyle");
   EXPECT_EQ(refused(with("key", true)).field(), "key");
   EXPECT_EQ(refused(with("key", secret(""))).field(), "key");
-  EXPECT_EQ(refused(with("key", secret("a\nb"))).field(), "key");
+  EXPECT_EQ(refused(with("key", secret("a\x01"
+                                       "b")))
+                .field(),
+            "key");
   EXPECT_EQ(refused(with("key", secret("bad"))).field(), "key");
   EXPECT_EQ(refused(with("key", secret(std::string(20'000, 'k')))).field(), "key");
 

@@ -14,9 +14,13 @@ struct fake_storage {
   milliseconds delay{0};
   int prepared = 0, stats = 0;
   bool lies_about_size = false;
+  std::optional<auth::credential_health> health;
+  int retired = 0;
   std::vector<storage::sign_spec> signs;
   std::uint64_t max_put_bytes = 1000;
   bool takes_parts = false;
+  storage::bounds enforces;
+  bool can_stat = true;
   std::map<std::string, std::map<unsigned, std::uint64_t>> parts;  ///< sizes that arrived, by upload and number
   milliseconds commit_delay{0};
   int commits = 0;
@@ -30,6 +34,8 @@ class fake_driver final : public storage::driver {
   storage::capabilities caps() const noexcept override {
     storage::capabilities c{true, milliseconds(3'600'000), s_.max_put_bytes};
     if (s_.takes_parts) c.parts.emplace();
+    c.enforces = s_.enforces;
+    c.can_stat = s_.can_stat;
     return c;
   }
   io::task<result<storage::signed_request>> sign(storage::sign_spec spec) override {
@@ -106,6 +112,9 @@ class fake_driver final : public storage::driver {
     co_return result<void>();
   }
 
+  std::optional<auth::credential_health> health() const override { return s_.health; }
+  void retire() override { ++s_.retired; }
+
  private:
   io::task<result<void>> answer() {
     if (s_.delay.count() > 0) {
@@ -123,12 +132,14 @@ class fake_driver final : public storage::driver {
 inline constexpr storage::option_spec fake_options[] = {
     {"endpoint", storage::option_spec::kind::url, true, "where the storage is"},
     {"key", storage::option_spec::kind::secret, true, "the account's key"},
+    {"tokenUrl", storage::option_spec::kind::url, false, "where credentials come from"},
     {"pathStyle", storage::option_spec::kind::boolean, false, "buckets in the path"}};
 
 inline result<storage::made_driver> make_fake(const storage::option_values& o, const storage::driver_context& c) {
   if (o.text("key") == "bad") return fail(errc::invalid_argument, "key", "key must be base64");
   storage::made_driver out;
   out.endpoint = o.text("endpoint");
+  if (o.has("tokenUrl")) out.others.push_back({"tokenUrl", o.text("tokenUrl")});
   out.instance = std::make_unique<fake_driver>(*fake_storage::current, c.clock, out.endpoint);
   return out;
 }

@@ -6,7 +6,7 @@ namespace {
 constexpr std::string_view columns =
     "grant_id, device, instance, request_id, service_id, service_name, service_revision, object, operation, state, "
     "reason, can_report, "
-    "size_declared, size_bytes, sha256, issued_at, expires_at, updated_at, parts_id, part_bytes";
+    "size_declared, size_bytes, sha256, issued_at, expires_at, updated_at, verify, parts_id, part_bytes";
 
 value number_or_null(const std::optional<std::int64_t>& n) { return n ? value(*n) : value(); }
 
@@ -34,6 +34,7 @@ upload_row read(const row& r) {
           .issued_at = r.integer("issued_at"),
           .expires_at = r.integer("expires_at"),
           .updated_at = r.integer("updated_at"),
+          .verify = r.text("verify"),
           .parts_id = r.text("parts_id"),
           .part_bytes = r.integer("part_bytes")};
 }
@@ -52,7 +53,7 @@ result<void> insert_upload(connection& c, const upload_row& u) {
                       ") VALUES (:grant_id, :device, :instance, :request_id, :service_id, :service_name, "
                       ":service_revision, :object, "
                       ":operation, :state, :reason, :can_report, :size_declared, :size_bytes, :sha256, :issued_at, "
-                      ":expires_at, :updated_at, :parts_id, :part_bytes)",
+                      ":expires_at, :updated_at, :verify, :parts_id, :part_bytes)",
                   {{"grant_id", u.grant_id},
                    {"device", u.device},
                    {"instance", u.instance},
@@ -71,6 +72,7 @@ result<void> insert_upload(connection& c, const upload_row& u) {
                    {"issued_at", u.issued_at},
                    {"expires_at", u.expires_at},
                    {"updated_at", u.updated_at},
+                   {"verify", u.verify},
                    {"parts_id", u.parts_id},
                    {"part_bytes", u.part_bytes}}));
   return {};
@@ -124,7 +126,8 @@ result<bool> prolong_upload(connection& c, const std::string& grant_id, std::int
 
 result<std::vector<upload_row>> list_overdue_uploads(connection& c, std::int64_t before_ms, std::int64_t limit) {
   TRY(const auto found, c.query("SELECT " + std::string(columns) +
-                                    " FROM uploads WHERE state IN ('issued', 'uploaded') AND expires_at < :before "
+                                    " FROM uploads WHERE (state = 'issued' OR (state = 'uploaded' AND verify <> "
+                                    "'none')) AND expires_at < :before "
                                     "ORDER BY expires_at LIMIT :limit",
                                 {{"before", before_ms}, {"limit", limit}}));
   return read_all(found);

@@ -34,7 +34,8 @@ constexpr std::string_view fleet[] = {
 constexpr std::string_view ledger_and_reports[] = {
     // Rows outlive their device and service, so they refer to them by text.
     "CREATE TABLE uploads (grant_id TEXT NOT NULL PRIMARY KEY, device TEXT NOT NULL, instance TEXT NOT NULL, "
-    "request_id TEXT NOT NULL, service_id TEXT NOT NULL, service_name TEXT NOT NULL, service_revision BIGINT NOT NULL, object TEXT NOT NULL, "
+    "request_id TEXT NOT NULL, service_id TEXT NOT NULL, service_name TEXT NOT NULL, service_revision BIGINT NOT NULL, "
+    "object TEXT NOT NULL, "
     "operation TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, can_report BIGINT NOT NULL, "
     "size_declared BIGINT, size_bytes BIGINT, sha256 TEXT NOT NULL, issued_at BIGINT NOT NULL, "
     "expires_at BIGINT NOT NULL, updated_at BIGINT NOT NULL)",
@@ -54,7 +55,16 @@ constexpr std::string_view uploads_in_parts[] = {
     "ALTER TABLE uploads ADD COLUMN part_bytes BIGINT NOT NULL DEFAULT 0",
 };
 
-constexpr migration all[] = {{1, fleet}, {2, ledger_and_reports}, {3, uploads_in_parts}};
+// What grants of a service are bounded by (0 and '' mean: not), and how its uploads are checked.
+constexpr std::string_view bounds_of_services[] = {
+    "ALTER TABLE services ADD COLUMN verify TEXT NOT NULL DEFAULT 'head'",
+    "ALTER TABLE services ADD COLUMN create_only BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE services ADD COLUMN max_size BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE services ADD COLUMN source_address TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE uploads ADD COLUMN verify TEXT NOT NULL DEFAULT 'head'",
+};
+
+constexpr migration all[] = {{1, fleet}, {2, ledger_and_reports}, {3, uploads_in_parts}, {4, bounds_of_services}};
 
 result<std::int64_t> current_version(connection& c) {
   CHECK(c.execute("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)"));

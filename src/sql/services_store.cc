@@ -22,8 +22,9 @@ result<void> insert_parts(connection& c, const service_row& s) {
 }  // namespace
 
 result<std::vector<service_row>> list_services(connection& c) {
-  TRY(const auto found, c.query("SELECT id, revision, name, type, certificate, expiration_ms, object_name_template, "
-                                "created_at, updated_at FROM services ORDER BY name"));
+  TRY(const auto found,
+      c.query("SELECT id, revision, name, type, certificate, expiration_ms, object_name_template, "
+              "verify, create_only, max_size, source_address, created_at, updated_at FROM services ORDER BY name"));
   std::vector<service_row> out;
   std::map<std::string, std::size_t> index;
   for (const row& r : found) {
@@ -35,6 +36,10 @@ result<std::vector<service_row>> list_services(connection& c) {
                    .certificate = r.text("certificate"),
                    .expiration_ms = r.integer("expiration_ms"),
                    .object_name_template = r.text("object_name_template"),
+                   .verify = r.text("verify"),
+                   .create_only = r.integer("create_only") != 0,
+                   .max_size = r.integer("max_size"),
+                   .source_address = r.text("source_address"),
                    .created_at = r.integer("created_at"),
                    .updated_at = r.integer("updated_at")});
   }
@@ -51,7 +56,8 @@ result<std::vector<service_row>> list_services(connection& c) {
 result<void> insert_service(connection& c, const service_row& s) {
   CHECK(
       c.execute("INSERT INTO services (id, revision, name, type, certificate, expiration_ms, object_name_template, "
-                "created_at, updated_at) VALUES (:id, :revision, :name, :type, :certificate, :expiration, :template, "
+                "verify, create_only, max_size, source_address, created_at, updated_at) VALUES (:id, :revision, :name, "
+                ":type, :certificate, :expiration, :template, :verify, :create_only, :max_size, :source_address, "
                 ":created, :updated)",
                 {{"id", s.id},
                  {"revision", s.revision},
@@ -60,6 +66,10 @@ result<void> insert_service(connection& c, const service_row& s) {
                  {"certificate", s.certificate},
                  {"expiration", s.expiration_ms},
                  {"template", s.object_name_template},
+                 {"verify", s.verify},
+                 {"create_only", std::int64_t(s.create_only)},
+                 {"max_size", s.max_size},
+                 {"source_address", s.source_address},
                  {"created", s.created_at},
                  {"updated", s.updated_at}}));
   return insert_parts(c, s);
@@ -72,12 +82,18 @@ result<void> update_service(connection& c, const service_row& s) {
     return fail(errc::failed_precondition, "the storage access service was changed meanwhile: try again");
   CHECK(
       c.execute("UPDATE services SET revision = :revision, type = :type, certificate = :certificate, "
-                "expiration_ms = :expiration, object_name_template = :template, updated_at = :updated WHERE id = :id",
+                "expiration_ms = :expiration, object_name_template = :template, verify = :verify, "
+                "create_only = :create_only, max_size = :max_size, source_address = :source_address, "
+                "updated_at = :updated WHERE id = :id",
                 {{"revision", s.revision},
                  {"type", s.type},
                  {"certificate", s.certificate},
                  {"expiration", s.expiration_ms},
                  {"template", s.object_name_template},
+                 {"verify", s.verify},
+                 {"create_only", std::int64_t(s.create_only)},
+                 {"max_size", s.max_size},
+                 {"source_address", s.source_address},
                  {"updated", s.updated_at},
                  {"id", s.id}}));
   CHECK(c.execute("DELETE FROM service_options WHERE service_id = :id", {{"id", s.id}}));

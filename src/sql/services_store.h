@@ -25,6 +25,10 @@ struct service_row {
   std::string certificate;  ///< PEM or empty
   std::int64_t expiration_ms = 0;
   std::string object_name_template;
+  std::string verify;  ///< "head" or "none"
+  bool create_only = false;
+  std::int64_t max_size = 0;                    ///< bytes; 0: none
+  std::string source_address;                   ///< or empty
   std::int64_t created_at = 0, updated_at = 0;  ///< Unix time, ms
   std::vector<service_option_row> options;
   std::vector<service_header_row> headers;

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/credentials/refresh_policy.h"
+#include "auth/credentials/token_file.h"
 #include "base/secret.h"
 #include "base/time.h"
 #include "http/client.h"
@@ -165,6 +167,12 @@ class driver {
   virtual io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part> parts);
   /// Drops what has arrived. Idempotent. Errors: as prepare.
   virtual io::task<result<void>> abort_parts(std::string object, std::string upload_id);
+
+  /// How the fetching of its credentials goes; nothing where they are given and never fetched.
+  virtual std::optional<auth::credential_health> health() const { return std::nullopt; }
+  /// The service was changed or removed: forgets at once what was fetched. sign answers failed_precondition from now
+  /// on; the other calls go on (with a credential fetched anew), since earlier grants are still to be checked.
+  virtual void retire() {}
 };
 
 /// One option of a driver type, as it stands in the body of POST /v1/storage-access-services.
@@ -203,12 +211,19 @@ struct driver_context {
   io::fs::path local_root;     ///< where the LOCAL store keeps objects
   std::string local_base_url;  ///< where devices reach the LOCAL store: "http://127.0.0.1:8080"
   secret local_signing_key;
+  http::transport* metadata = nullptr;  ///< leads to the metadata services of cloud machines only; null: not offered
+  auth::token_folders token_folders;    ///< where token files may lie
 };
 
 struct made_driver {
   std::unique_ptr<storage::driver> instance;
   std::vector<std::string> warnings;  ///< what the user should know, one sentence each
   std::string endpoint;               ///< where requests will go: "https://host[:port]", for GET and for the guard
+  struct other_endpoint {
+    std::string field;  ///< the option that names it
+    std::string url;
+  };
+  std::vector<other_endpoint> others;  ///< where else: issuers of tokens; the guard judges them too
 };
 
 struct driver_type {

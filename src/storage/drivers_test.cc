@@ -75,8 +75,9 @@ TEST_F(drivers_test, a_bound_that_the_storage_does_not_enforce_is_refused_by_nam
 TEST_F(drivers_test, secret_options_are_declared_secret) {
   for (const auto& t : driver_types())
     for (const auto& o : t.options) {
-      const bool looks_secret = o.name == "connectionString" || o.name == "secretAccessKey" || o.name == "sessionToken" ||
-                                o.name == "privateKey";
+      bool looks_secret = o.name == "connectionString" || o.name == "clientCertificate" || o.name == "secretAccessKey";
+      for (const std::string_view end : {"Secret", "Token", "Key", "password"})
+        looks_secret = looks_secret || (o.name.ends_with(end) && o.type != option_spec::kind::boolean);
       EXPECT_EQ(o.type == option_spec::kind::secret, looks_secret) << o.name;
       EXPECT_FALSE(o.help.empty());
     }

@@ -13,7 +13,7 @@ namespace evp::auth {
 class token_folders {
  public:
   /// The folders of Amazon EKS and Azure AKS, and the operator's own (tokenFileFolders, absolute paths).
-  explicit token_folders(std::vector<io::fs::path> operators = {});
+  token_folders(std::vector<io::fs::path> operators = {});
 
   /// Checks the path without reading. Errors: invalid_argument (not absolute, "..", in none of the folders: says which
   /// there are).

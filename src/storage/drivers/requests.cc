@@ -117,6 +117,21 @@ result<void> check_small_head(const signed_request& r) {
 
 timestamp expiry_of(timestamp now, milliseconds lifetime) { return std::chrono::floor<seconds>(now + lifetime); }
 
+result<milliseconds> lifetime_within(milliseconds wanted, timestamp dies, timestamp now) {
+  if (dies == timestamp::max() || dies - now >= wanted) return wanted;
+  const auto left = dies - now;
+  if (left >= std::min(wanted, grant_least)) return left;
+  return fail(
+      error(errc::unavailable,
+            "the storage's credential is about to expire and no new one could be had: the service's health says "
+            "why")
+          .after(seconds(5)));
+}
+
+error retired_error() {
+  return error(errc::failed_precondition, "the storage access service was changed or removed meanwhile: ask again");
+}
+
 result<void> check_container_name(std::string_view name, std::string_view field, bool dots) {
   bool ok = name.size() >= 3 && name.size() <= 63 && name.find("--") == name.npos && name.find("..") == name.npos;
   for (const char c : name)

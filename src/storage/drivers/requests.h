@@ -24,6 +24,14 @@ result<void> check_small_head(const signed_request& r);
 /// Now plus the lifetime, in whole seconds as vendors count them, never later than asked for.
 timestamp expiry_of(timestamp now, milliseconds lifetime);
 
+/// The life of a grant that a credential signs which dies at `dies`: never longer than that. A credential with less
+/// than grant_least left (or less than what is wanted, if that is shorter) signs nothing. Errors: unavailable.
+result<milliseconds> lifetime_within(milliseconds wanted, timestamp dies, timestamp now);
+inline constexpr milliseconds grant_least{30'000};
+
+/// What a retired driver answers to sign.
+error retired_error();
+
 /// 3 to 63 characters a-z 0-9 - beginning and ending with a letter or digit, no "--"; with `dots` also '.'.
 /// Errors: invalid_argument at the field.
 result<void> check_container_name(std::string_view name, std::string_view field, bool dots);
