@@ -1,6 +1,5 @@
 #include "auth/azure_sas.h"
 
-#include "base/crypto.h"
 #include "base/encoding.h"
 
 namespace evp::auth {
@@ -31,10 +30,12 @@ std::string text_of(const std::optional<timestamp>& t) { return t ? format_rfc33
 /// The query as it grows: empty values are left out.
 class query_text {
  public:
+  query_text() { text_.reserve(320); }
   void add(std::string_view name, std::string_view value) {
     if (value.empty()) return;
     if (!text_.empty()) text_ += '&';
-    text_.append(name).append("=").append(percent_encode(value));
+    text_.append(name).append("=");
+    append_percent_encoded(text_, value);
   }
   secret take() { return secret(std::move(text_)); }
 
@@ -45,12 +46,14 @@ class query_text {
 /// Lines joined by '\n', without one at the end.
 class lines {
  public:
+  lines() { text_.reserve(320); }
   void add(std::string_view line) {
     if (!first_) text_ += '\n';
     first_ = false;
     text_ += line;
   }
   const std::string& text() const { return text_; }
+  std::string take() { return std::move(text_); }
 
  private:
   std::string text_;
@@ -89,15 +92,17 @@ void add_required_parts(lines& to_sign, const azure_service_sas& sas) {
 result<azure_sas_signer> azure_sas_signer::make(std::string account, const secret& account_key) {
   auto key = from_base64(account_key.reveal());
   if (!key) return fail(errc::invalid_argument, "the account key is not base64");
-  return azure_sas_signer(std::move(account), secret(std::move(*key)));
+  const secret raw(std::move(*key));
+  return azure_sas_signer(std::move(account), hmac_key(hash::sha256, raw.reveal()));
 }
 
 result<azure_signed_query> azure_sas_signer::sign(const azure_service_sas& sas) const {
-  secret delegated;
+  std::optional<hmac_key> delegated;
   if (sas.delegation) {
     auto key = from_base64(sas.delegation->value.reveal());
     if (!key) return fail(errc::invalid_argument, "the user delegation key is not base64");
-    delegated = secret(std::move(*key));
+    const secret raw(std::move(*key));
+    delegated.emplace(hash::sha256, raw.reveal());
   }
   const std::string_view resource = sas.path.empty() ? "c" : sas.depth ? "d" : "b";
   const auto permissions = in_order(sas.permissions, blob_permissions);
@@ -151,9 +156,8 @@ result<azure_signed_query> azure_sas_signer::sign(const azure_service_sas& sas) 
   query.add("rsce", sas.content_encoding);
   query.add("rscl", sas.content_language);
   query.add("rsct", sas.content_type);
-  const secret& key = sas.delegation ? delegated : key_;
-  query.add("sig", to_base64(hmac_sha256(key.reveal(), to_sign.text())));
-  return azure_signed_query{to_sign.text(), query.take()};
+  query.add("sig", to_base64((delegated ? *delegated : key_).sign(to_sign.text())));
+  return azure_signed_query{to_sign.take(), query.take()};
 }
 
 azure_signed_query azure_sas_signer::sign(const azure_account_sas& sas) const {
@@ -183,8 +187,8 @@ azure_signed_query azure_sas_signer::sign(const azure_account_sas& sas) const {
   query.add("sip", sas.addresses);
   query.add("ses", sas.encryption_scope);
   query.add("sp", permissions);
-  query.add("sig", to_base64(hmac_sha256(key_.reveal(), to_sign.text())));
-  return azure_signed_query{to_sign.text(), query.take()};
+  query.add("sig", to_base64(key_.sign(to_sign.text())));
+  return azure_signed_query{to_sign.take(), query.take()};
 }
 
 }  // namespace evp::auth

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/hmac.h"
 #include "base/secret.h"
 #include "base/time.h"
 
@@ -74,9 +75,9 @@ class azure_sas_signer {
   const std::string& account() const noexcept { return account_; }
 
  private:
-  azure_sas_signer(std::string account, secret key) : account_(std::move(account)), key_(std::move(key)) {}
+  azure_sas_signer(std::string account, hmac_key key) : account_(std::move(account)), key_(std::move(key)) {}
   std::string account_;
-  secret key_;  ///< raw bytes
+  hmac_key key_;
 };
 
 }  // namespace evp::auth

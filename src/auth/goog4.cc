@@ -18,9 +18,9 @@ goog4_signer::goog4_signer(std::string principal, rsa_private_key key)
       }) {}
 
 result<secret> goog4_signer::presign(const sigv4_request& request, timestamp now, seconds expires) const {
-  const auto d = draft(request, now, expires);
+  auto d = draft(request, now, expires);
   TRY(const auto signature, sign_(d.string_to_sign));
-  return d.finish(signature);
+  return std::move(d).finish(signature);
 }
 
 v4_draft goog4_signer::draft(const sigv4_request& request, timestamp now, seconds expires) const {

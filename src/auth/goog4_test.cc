@@ -18,7 +18,7 @@ struct goog4_test : testing::Test {
 
 TEST_F(goog4_test, a_url_carries_the_rsa_signature_of_its_string_to_sign) {
   const goog4_signer signer(account, *rsa_private_key::parse(secret(pair.private_pem)));
-  const auto draft = signer.draft(request, sdk_time, seconds(600));
+  auto draft = signer.draft(request, sdk_time, seconds(600));
   EXPECT_EQ(draft.url_until_signature,
             "https://storage.googleapis.com/bucket/a%20b.jpg?X-Goog-Algorithm=GOOG4-RSA-SHA256&X-Goog-Credential="
             "device-uploads%40project.iam.gserviceaccount.com%2F20240506%2Fauto%2Fstorage%2Fgoog4_request"
@@ -26,7 +26,7 @@ TEST_F(goog4_test, a_url_carries_the_rsa_signature_of_its_string_to_sign) {
   const auto url = signer.presign(request, sdk_time, seconds(600)).value();
   const auto signature = from_hex(end_of(url, 512)).value();
   EXPECT_TRUE(rsa_verify_sha256(pair.public_pem, draft.string_to_sign, signature).value());
-  EXPECT_EQ(draft.finish(signature), url);
+  EXPECT_EQ(std::move(draft).finish(signature), url);
 }
 
 TEST_F(goog4_test, another_signer_is_asked_for_the_same_text_and_its_failure_is_passed_on) {

@@ -68,36 +68,49 @@ std::string canonical_value(std::string_view value) {
 
 /// The fields that are signed: lower-case names in order, several of one name joined by a comma, and the list of names.
 struct canonical_fields {
-  http::headers sorted;
+  std::string_view host;  ///< where it is signed
+  http::headers sorted;   ///< the others
   std::string names;
 
   canonical_fields(const sigv4_request& request, const v4_dialect& dialect, const http::headers& more = {}) {
-    sorted.reserve(1 + request.fields.size() + more.size());
-    if (dialect.lists_all_fields) sorted.push_back({"host", request.sent_host()});
+    sorted.reserve(request.fields.size() + more.size());
+    if (dialect.lists_all_fields) host = request.sent_host();
     for (const auto* all : {&request.fields, &more})
       for (const auto& f : *all) add(f, request, dialect);
     std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     merge();
-    for (const auto& f : sorted) {
-      if (!dialect.lists_all_fields && is_signed_anyway(f.name, dialect)) continue;
+    each([&](std::string_view name, std::string_view) {
+      if (!dialect.lists_all_fields && is_signed_anyway(name, dialect)) return;
       if (!names.empty()) names += ';';
-      names += f.name;
-    }
+      names += name;
+    });
   }
 
   void append_to(std::string& out) const {
-    for (const auto& f : sorted) out.append(f.name).append(":").append(f.value).append("\n");
+    each([&](std::string_view name, std::string_view value) {
+      out.append(name).append(":").append(value).append("\n");
+    });
     out.append("\n").append(names).append("\n");
   }
 
-  /// The value of a field, by its name in lower case, or nothing.
-  std::string_view value_of(std::string_view name) const {
-    for (const auto& f : sorted)
-      if (f.name == name) return f.value;
-    return {};
-  }
+  /// The value of a field, or nothing.
+  std::string_view value_of(std::string_view name) const { return http::find(sorted, name); }
 
  private:
+  /// All in order of name, host among them.
+  template <class Visit>
+  void each(Visit visit) const {
+    bool host_is_due = !host.empty();
+    for (const auto& f : sorted) {
+      if (host_is_due && f.name > "host") {
+        visit("host", host);
+        host_is_due = false;
+      }
+      visit(f.name, f.value);
+    }
+    if (host_is_due) visit("host", host);
+  }
+
   static bool is_signed_anyway(std::string_view name, const v4_dialect& dialect) {
     return name == "content-type" || name == "content-md5" || name.starts_with(dialect.prefix);
   }
@@ -139,10 +152,9 @@ std::string start_of_canonical_request(const sigv4_request& request) {
 
 }  // namespace
 
-secret v4_draft::finish(std::string_view signature) const {
-  std::string url;
-  url.reserve(url_until_signature.size() + 2 * signature.size());
-  return secret(url.append(url_until_signature).append(to_hex(signature)));
+secret v4_draft::finish(std::string_view signature) && {
+  append_hex(url_until_signature, signature);
+  return secret(std::move(url_until_signature));
 }
 
 sigv4_signer::sigv4_signer(aws_credentials credentials, std::string region, std::string service,
@@ -153,8 +165,9 @@ sigv4_signer::sigv4_signer(aws_credentials credentials, std::string region, std:
       dialect_(&dialect) {}
 
 secret sigv4_signer::presign(const sigv4_request& request, timestamp now, seconds expires) const {
-  const auto d = draft(request, now, expires);
-  return d.finish(key_of(at(now)).sign(d.string_to_sign));
+  auto d = draft(request, now, expires);
+  const auto signature = key_of(at(now)).sign(d.string_to_sign);
+  return std::move(d).finish(signature);
 }
 
 v4_draft sigv4_signer::draft(const sigv4_request& request, timestamp now, seconds expires) const {
@@ -165,7 +178,7 @@ v4_draft sigv4_signer::draft(const sigv4_request& request, timestamp now, second
   for (const auto& [key, value] : request.query) query.add(key, value);
   const auto& name = dialect_->name;
   query.add(name.algorithm, dialect_->algorithm);
-  query.add(name.credential, credentials_.access_key_id + "/" + m.scope);
+  query.add(name.credential, m.credential);
   query.add(name.date, m.date_time);
   query.add(name.expires, std::to_string(expires.count()));
   if (!fields.names.empty()) query.add(name.names, fields.names);
@@ -182,7 +195,7 @@ v4_draft sigv4_signer::draft(const sigv4_request& request, timestamp now, second
 
   canonical += '\n';
   fields.append_to(canonical);
-  const auto payload = fields.value_of(to_lower(name.payload));
+  const auto payload = fields.value_of(name.payload);
   canonical += !request.payload_sha256.empty() ? std::string_view(request.payload_sha256)
                : !payload.empty()              ? payload
                                                : unsigned_payload;
@@ -208,7 +221,7 @@ http::headers sigv4_signer::sign_headers(const sigv4_request& request, timestamp
   canonical += payload_sha256;
   const auto signature = to_hex(key_of(m).sign(string_to_sign(m, canonical)));
 
-  auto value = std::string(dialect_->algorithm) + " Credential=" + credentials_.access_key_id + "/" + m.scope;
+  auto value = std::string(dialect_->algorithm) + " Credential=" + m.credential;
   if (dialect_->lists_all_fields)
     value += ", SignedHeaders=" + fields.names + ", Signature=" + signature;
   else
@@ -227,9 +240,11 @@ std::string sigv4_signer::url_of(const sigv4_request& request, const v4_dialect&
   return url;
 }
 
-std::string sigv4_signer::sign_text(std::string_view text, timestamp now) const { return key_of(at(now)).sign(text); }
+std::string sigv4_signer::sign_text(std::string_view text, timestamp now) const {
+  return std::string(key_of(at(now)).sign(text));
+}
 
-std::string sigv4_signer::credential(timestamp now) const { return credentials_.access_key_id + "/" + at(now).scope; }
+std::string sigv4_signer::credential(timestamp now) const { return at(now).credential; }
 
 const sigv4_signer::moment& sigv4_signer::at(timestamp now) const {
   const auto second = std::chrono::floor<seconds>(now);
@@ -238,13 +253,14 @@ const sigv4_signer::moment& sigv4_signer::at(timestamp now) const {
   moment_.date_time = format_basic(now);
   moment_.scope = moment_.date_time.substr(0, 8);
   moment_.scope.append("/").append(region_).append("/").append(service_).append("/").append(dialect_->terminator);
+  moment_.credential = credentials_.access_key_id + "/" + moment_.scope;
   return moment_;
 }
 
 const hmac_key& sigv4_signer::key_of(const moment& m) const {
   if (key_ && key_scope_ == m.scope) return *key_;
   const auto step = [](const secret& key, std::string_view text) {
-    return secret(hmac(hash::sha256, key.reveal(), text));
+    return secret(std::string(hmac(hash::sha256, key.reveal(), text)));
   };
   const secret seed(std::string(dialect_->key_prefix) + credentials_.secret_access_key.reveal());
   const auto by_service = step(step(step(seed, std::string_view(m.scope).substr(0, 8)), region_), service_);
@@ -257,7 +273,8 @@ std::string sigv4_signer::string_to_sign(const moment& m, std::string_view canon
   std::string out;
   out.reserve(192);
   out.append(dialect_->algorithm).append("\n").append(m.date_time).append("\n").append(m.scope).append("\n");
-  return out.append(to_hex(digest(hash::sha256, canonical_request)));
+  append_hex(out, digest(hash::sha256, canonical_request));
+  return out;
 }
 
 }  // namespace evp::auth

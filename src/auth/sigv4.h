@@ -35,7 +35,7 @@ struct v4_draft {
   std::string url_until_signature;  ///< ends with "X-Goog-Signature="
 
   /// The URL; the signature is raw bytes.
-  secret finish(std::string_view signature) const;
+  secret finish(std::string_view signature) &&;
 };
 
 /// Signs for one set of credentials, region and service. Keeps the key of the last day and the texts of the last second
@@ -70,7 +70,7 @@ class sigv4_signer {
   /// What depends on the second alone.
   struct moment {
     std::chrono::sys_seconds second{seconds(-1)};
-    std::string date_time, scope;
+    std::string date_time, scope, credential;
   };
   const moment& at(timestamp now) const;
   const hmac_key& key_of(const moment& m) const;

@@ -41,13 +41,19 @@ constexpr bool is_unreserved(char c) {
 }  // namespace
 
 std::string to_hex(std::string_view bytes) {
-  static constexpr std::string_view digits = "0123456789abcdef";
-  std::string out(bytes.size() * 2, '\0');
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    out[2 * i] = digits[std::uint8_t(bytes[i]) >> 4];
-    out[2 * i + 1] = digits[std::uint8_t(bytes[i]) & 15];
-  }
+  std::string out;
+  append_hex(out, bytes);
   return out;
+}
+
+void append_hex(std::string& out, std::string_view bytes) {
+  static constexpr std::string_view digits = "0123456789abcdef";
+  auto at = out.size();
+  out.resize(at + 2 * bytes.size());
+  for (const char c : bytes) {
+    out[at++] = digits[std::uint8_t(c) >> 4];
+    out[at++] = digits[std::uint8_t(c) & 15];
+  }
 }
 
 result<std::string> from_hex(std::string_view text) {

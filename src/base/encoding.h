@@ -10,6 +10,8 @@ namespace evp {
 
 /// Lower-case hexadecimal of the bytes.
 std::string to_hex(std::string_view bytes);
+/// The same, at the end of `out`.
+void append_hex(std::string& out, std::string_view bytes);
 /// Errors: invalid_argument (odd length or a character that is no hexadecimal digit).
 result<std::string> from_hex(std::string_view text);
 

@@ -35,12 +35,12 @@ struct sha512_functions {
 };
 
 template <class F>
-std::string digest_with(std::string_view bytes) {
+hash_bytes digest_with(std::string_view bytes) {
   typename F::context c;
   F::start(c);
   F::update(c, bytes.data(), bytes.size());
-  std::string out(F::size, '\0');
-  F::finish(c, reinterpret_cast<unsigned char*>(out.data()));
+  hash_bytes out(F::size);
+  F::finish(c, out.data());
   return out;
 }
 
@@ -65,19 +65,18 @@ void start_states(typename F::context& inner, typename F::context& outer, std::s
 }
 
 template <class F>
-std::string sign_with(typename F::context inner, typename F::context outer, std::string_view bytes) {
+hash_bytes sign_with(typename F::context inner, typename F::context outer, std::string_view bytes) {
   F::update(inner, bytes.data(), bytes.size());
-  std::string out(F::size, '\0');
-  auto* raw = reinterpret_cast<unsigned char*>(out.data());
-  F::finish(inner, raw);
-  F::update(outer, raw, F::size);
-  F::finish(outer, raw);
+  hash_bytes out(F::size);
+  F::finish(inner, out.data());
+  F::update(outer, out.data(), F::size);
+  F::finish(outer, out.data());
   return out;
 }
 
 }  // namespace
 
-std::string digest(hash function, std::string_view bytes) {
+hash_bytes digest(hash function, std::string_view bytes) {
   switch (function) {
     case hash::sha1: return digest_with<sha1_functions>(bytes);
     case hash::sha512: return digest_with<sha512_functions>(bytes);
@@ -103,7 +102,7 @@ hmac_key::~hmac_key() {
   std::visit([](auto& s) { OPENSSL_cleanse(&s, sizeof s); }, states_);
 }
 
-std::string hmac_key::sign(std::string_view bytes) const {
+hash_bytes hmac_key::sign(std::string_view bytes) const {
   if (const auto* s = std::get_if<0>(&states_)) return sign_with<sha1_functions>(s->inner, s->outer, bytes);
   if (const auto* s = std::get_if<2>(&states_)) return sign_with<sha512_functions>(s->inner, s->outer, bytes);
   const auto& s = std::get<1>(states_);

@@ -32,14 +32,14 @@ TEST(hmac_test, a_key_signs_again_and_as_openssls_own_mac_does) {
   for (std::size_t length = 0; length < 200; length += 7) {
     const auto text = random_bytes(length), bytes = random_bytes(length % 131);
     const hmac_key key(hash::sha256, bytes);
-    EXPECT_EQ(key.sign(text), hmac_sha256(bytes, text)) << length;
-    EXPECT_EQ(hmac_key(key).sign(text), key.sign(text));
+    EXPECT_EQ(std::string(key.sign(text)), hmac_sha256(bytes, text)) << length;
+    EXPECT_EQ(std::string(hmac_key(key).sign(text)), std::string(key.sign(text)));
   }
 }
 
 TEST(hmac_test, digests_are_those_of_the_standards) {
   EXPECT_EQ(to_hex(digest(hash::sha1, "abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
-  EXPECT_EQ(digest(hash::sha256, "abc"), sha256("abc"));
+  EXPECT_EQ(std::string(digest(hash::sha256, "abc")), sha256("abc"));
   EXPECT_EQ(to_hex(digest(hash::sha512, "abc")).substr(0, 16), "ddaf35a193617aba");
 }
 

@@ -169,6 +169,9 @@ TEST_F(vendors_test, a_grant_of_qiniu_is_a_form_around_the_files_bytes) {
   EXPECT_THAT(grant.body_prefix.reveal(), testing::EndsWith("Content-Type: image/jpeg\r\n\r\n"));
   EXPECT_EQ(grant.body_suffix.reveal(), "\r\n" + boundary + "--\r\n");
   EXPECT_LE(grant.body_prefix.size(), 8192u);
+  auto for_agent = s;
+  for_agent.portless_host = true;
+  EXPECT_EQ(sign(*made, for_agent).error().code(), errc::unsupported);
   s.op = operation::get;
   EXPECT_EQ(sign(*made, s).error().field(), "domain");
 }

@@ -70,6 +70,8 @@ class qiniu_driver final : public driver {
     CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
     CO_CHECK(check_fields(spec.fields));
     CO_CHECK(check_bounds(spec, caps().enforces));
+    if (spec.op == operation::put && spec.portless_host)
+      co_return fail(errc::unsupported, "this device's agent can send no forms, and Kodo takes nothing else");
     signed_request r;
     r.expires_at = expiry_of(clock_.now(), spec.lifetime);
     if (spec.op == operation::get) {
