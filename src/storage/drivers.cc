@@ -8,7 +8,10 @@ std::span<const driver_type> table() {
   static const driver_type types[] = {
       {"AWS", aws_options(), make_aws},
       {"AZURE", azure_options(), make_azure},
+      {"HTTP", http_options(), make_http},
       {"LOCAL", local_options(), make_local},
+      {"SWIFT", swift_options(), make_swift},
+      {"WEBHOOK", webhook_options(), make_webhook},
   };
   return types;
 }

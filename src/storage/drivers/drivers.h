@@ -14,4 +14,13 @@ result<made_driver> make_azure(const option_values& options, const driver_contex
 std::span<const option_spec> local_options();
 result<made_driver> make_local(const option_values& options, const driver_context& context);
 
+std::span<const option_spec> http_options();
+result<made_driver> make_http(const option_values& options, const driver_context& context);
+
+std::span<const option_spec> swift_options();
+result<made_driver> make_swift(const option_values& options, const driver_context& context);
+
+std::span<const option_spec> webhook_options();
+result<made_driver> make_webhook(const option_values& options, const driver_context& context);
+
 }  // namespace evp::storage
