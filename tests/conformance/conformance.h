@@ -92,15 +92,26 @@ struct conformance : testing::TestWithParam<storage_setup> {
     EXPECT_TRUE(info || info.error().code() == errc::not_found) << info.error().message();
     return info.has_value();
   }
+  bool enforces(storage::bound b) const { return driver->caps().enforces.has(b); }
   static bool is_refusal(int status) { return status >= 400 && status < 500; }
 
   /// The URL with another character at the end of its signature, which stays well-formed.
   static std::string forged(const secret& url) {
     auto text = url.reveal();
-    auto at = text.find("ignature=");
-    at = at == text.npos ? text.find("sig=") + 4 : at + 9;
-    text[at] = text[at] == 'a' ? 'b' : 'a';
+    for (const std::string_view name : {"ignature=", "sig=", "md5="}) {
+      const auto at = text.find(name);
+      if (at == text.npos) continue;
+      auto& c = text[at + name.size()];
+      c = c == 'a' ? 'b' : 'a';
+      break;
+    }
     return text;
+  }
+  /// What a grant carries in its fields instead of a signature, with another character in it.
+  static http::headers forged(http::headers fields) {
+    for (auto& f : fields)
+      if (f.name == "Authorization") f.value[10] = f.value[10] == 'a' ? 'b' : 'a';
+    return fields;
   }
 
   io::system_clock device_clock;
