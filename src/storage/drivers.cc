@@ -15,7 +15,10 @@ std::span<const driver_type> table() {
       {"VOLCENGINE_TOS", volcengine_tos_options(), make_volcengine_tos},
       {"BAIDU_BOS", baidu_bos_options(), make_baidu_bos},
       {"QINIU", qiniu_options(), make_qiniu},
+      {"HTTP", http_options(), make_http},
       {"LOCAL", local_options(), make_local},
+      {"SWIFT", swift_options(), make_swift},
+      {"WEBHOOK", webhook_options(), make_webhook},
   };
   return types;
 }

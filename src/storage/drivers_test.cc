@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/crypto.h"
 #include "base/encoding.h"
 #include "http/test_run.h"
 #include "storage/driver.h"
@@ -76,7 +77,7 @@ TEST_F(drivers_test, secret_options_are_declared_secret) {
   for (const auto& t : driver_types())
     for (const auto& o : t.options) {
       bool looks_secret = o.name == "connectionString" || o.name == "clientCertificate" || o.name == "secretAccessKey";
-      for (const std::string_view end : {"Secret", "Token", "Key", "password"})
+      for (const std::string_view end : {"Secret", "Token", "Key", "password", "token"})
         looks_secret = looks_secret || (o.name.ends_with(end) && o.type != option_spec::kind::boolean);
       EXPECT_EQ(o.type == option_spec::kind::secret, looks_secret) << o.name;
       EXPECT_FALSE(o.help.empty());
@@ -244,6 +245,143 @@ TEST_F(drivers_test, local_grants_lead_to_the_backend_itself) {
   EXPECT_EQ(refusal("LOCAL", {{"container", "../etc"}}), "container: invalid_argument");
   context.local_signing_key = secret();
   EXPECT_EQ(refusal("LOCAL", {}), "type: failed_precondition");
+}
+
+// ---- SWIFT ----
+
+using swift_options = std::vector<std::pair<std::string, std::string>>;
+swift_options swift(swift_options more = {}) {
+  swift_options o{{"authUrl", "https://swift.example/auth/v1.0"},
+                  {"username", "acc:evp"},
+                  {"password", "p"},
+                  {"tempUrlKey", "0123456789abcdef"},
+                  {"endpoint", "https://swift.example/v1/AUTH_acc"}};
+  for (auto& m : more) {
+    std::erase_if(o, [&](const auto& x) { return x.first == m.first; });
+    if (!m.second.empty()) o.push_back(m);
+  }
+  return o;
+}
+
+TEST_F(drivers_test, swift_signs_locally_where_the_storage_url_is_known) {
+  auto made = make("SWIFT", swift());
+  ASSERT_TRUE(made) << made.error().message();
+  auto s = spec(operation::put);
+  s.source_address = "192.0.2.0/24";
+  const auto grant = sign(*made->instance, s);
+  ASSERT_TRUE(grant) << grant.error().message();
+  EXPECT_THAT(grant->url.reveal(), StartsWith("https://swift.example/v1/AUTH_acc/evp/cam-1/a%20b.jpg?temp_url_sig="));
+  EXPECT_THAT(grant->url.reveal(), HasSubstr("temp_url_ip_range=192.0.2.0%2F24"));
+  EXPECT_THAT(grant->expect, ElementsAre(201));
+  made = make("SWIFT", swift({{"tempUrlDigest", "sha1"}}));
+  EXPECT_EQ(sign(*made->instance, s).error().code(), errc::unsupported) << "Ceph RGW would ignore the address";
+}
+
+TEST_F(drivers_test, swift_options_that_contradict_each_other_are_refused_at_their_field) {
+  EXPECT_EQ(refusal("SWIFT", swift({{"authUrl", "https://swift.example/"}})), "authUrl: invalid_argument");
+  EXPECT_EQ(refusal("SWIFT", swift({{"authUrl", "http://swift.example/auth/v1.0"}})), "authUrl: invalid_argument");
+  EXPECT_EQ(refusal("SWIFT", swift({{"authUrl", "https://k.example/v3"}})), "project: invalid_argument");
+  EXPECT_EQ(refusal("SWIFT", swift({{"authUrl", "https://k.example/v3"}, {"project", "p"}})), "accepted");
+  EXPECT_EQ(refusal("SWIFT", swift({{"project", "p"}})), "project: invalid_argument");
+  EXPECT_EQ(refusal("SWIFT", swift({{"username", ""}})), "username: invalid_argument");
+  EXPECT_EQ(refusal("SWIFT", swift({{"password", ""}})), "password: invalid_argument");
+  EXPECT_EQ(refusal("SWIFT", swift({{"applicationCredentialId", "x"}})), "applicationCredentialId: invalid_argument");
+  EXPECT_EQ(refusal("SWIFT", swift({{"tempUrlKey", "short"}})), "tempUrlKey: invalid_argument");
+  EXPECT_EQ(refusal("SWIFT", swift({{"tempUrlDigest", "md5"}})), "tempUrlDigest: invalid_argument");
+  EXPECT_EQ(refusal("SWIFT", swift({{"endpoint", "https://swift.example"}})), "endpoint: invalid_argument");
+}
+
+// ---- HTTP ----
+
+TEST_F(drivers_test, http_claims_no_bound_but_with_signed_links) {
+  const options link{{"endpoint", "https://files.example/fleet"},
+                     {"authentication", "secureLink"},
+                     {"linkSecret", "0123456789abcdef"}};
+  auto made = make("HTTP", link);
+  ASSERT_TRUE(made) << made.error().message();
+  EXPECT_TRUE(made->instance->caps().enforces.has(bound::object));
+  EXPECT_THAT(made->warnings, IsEmpty());
+  EXPECT_THAT(sign(*made->instance, spec(operation::put))->url.reveal(),
+              StartsWith("https://files.example/fleet/cam-1/a%20b.jpg?md5="));
+
+  made =
+      make("HTTP",
+           {{"endpoint", "https://files.example"}, {"authentication", "basic"}, {"username", "u"}, {"password", "p"}});
+  EXPECT_FALSE(made->instance->caps().enforces.has(bound::object));
+  EXPECT_THAT(made->warnings, testing::Contains(HasSubstr("password or token itself")));
+  EXPECT_EQ(http::find(sign(*made->instance, spec(operation::get))->fields, "Authorization"), "Basic dTpw");
+  made = make("HTTP", {{"endpoint", "https://files.example"}});
+  EXPECT_THAT(made->warnings, testing::Contains(HasSubstr("everybody")));
+}
+
+TEST_F(drivers_test, http_options_that_contradict_each_other_are_refused_at_their_field) {
+  const std::pair<std::string, std::string> at{"endpoint", "https://files.example"};
+  EXPECT_EQ(refusal("HTTP", {at, {"authentication", "magic"}}), "authentication: invalid_argument");
+  EXPECT_EQ(refusal("HTTP", {at, {"authentication", "basic"}, {"username", "u"}}), "password: invalid_argument");
+  EXPECT_EQ(refusal("HTTP", {at, {"authentication", "basic"}, {"username", "u:v"}, {"password", "p"}}),
+            "username: invalid_argument");
+  EXPECT_EQ(refusal("HTTP", {at, {"authentication", "bearer"}}), "token: invalid_argument");
+  EXPECT_EQ(refusal("HTTP", {at, {"authentication", "bearer"}, {"token", "a\r\nX: y"}}), "token: invalid_argument");
+  EXPECT_EQ(refusal("HTTP", {at, {"token", "t"}}), "token: invalid_argument");
+  EXPECT_EQ(refusal("HTTP", {at, {"authentication", "secureLink"}, {"linkSecret", "short"}}),
+            "linkSecret: invalid_argument");
+  EXPECT_EQ(refusal("HTTP", {{"endpoint", "http://files.example"}, {"authentication", "bearer"}, {"token", "t"}}),
+            "endpoint: invalid_argument");
+}
+
+// ---- WEBHOOK ----
+
+/// Answers every call the same.
+struct one_answer final : http::transport {
+  explicit one_answer(std::string text) : body(std::move(text)) {}
+  std::string body;
+  http::request last;
+  io::task<result<http::response>> send(http::request r) override {
+    last = std::move(r);
+    http::response out;
+    out.status = 200;
+    out.body = body;
+    co_return out;
+  }
+};
+
+TEST_F(drivers_test, a_webhooks_answer_is_checked_before_a_device_gets_it) {
+  const auto grant = [&](std::string body) {
+    one_answer net(std::move(body));
+    option_values values;
+    values.set("endpoint", secret("https://hook.example/x"), false);
+    values.set("webhookSecret", secret("0123456789abcdef0123456789abcdef"), true);
+    const driver_context c{net, clock};
+    const auto made = (*find_driver_type("WEBHOOK"))->make(values, c);
+    auto out = sign(*made->instance, spec(operation::put));
+    EXPECT_EQ(http::find(net.last.fields, "X-OpenEVP-Timestamp"), "1767323045");
+    const auto text = std::get<std::string>(net.last.body);
+    EXPECT_EQ(http::find(net.last.fields, "X-OpenEVP-Signature"),
+              "v1=" + to_hex(hmac_sha256("0123456789abcdef0123456789abcdef", "1767323045." + text)));
+    return out;
+  };
+  const std::string good =
+      R"({"method":"PUT","url":"https://s.example/x","headers":{"A":"b"},"expect":[201],"expiresAt":"2026-01-02T03:05:00Z"})";
+  const auto ok = grant(good);
+  ASSERT_TRUE(ok) << ok.error().message();
+  EXPECT_EQ(ok->url.reveal(), "https://s.example/x");
+  EXPECT_EQ(ok->expires_at, *parse_rfc3339("2026-01-02T03:05:00Z"));
+  const auto with = [&](std::string_view what, std::string_view instead) {
+    auto text = good;
+    text.replace(text.find(what), what.size(), instead);
+    return text;
+  };
+  EXPECT_EQ(grant(with("03:05:00", "23:00:00"))->expires_at, *parse_rfc3339("2026-01-02T03:06:05Z"))
+      << "no longer than asked for";
+  for (const auto& bad : {with("PUT", "DELETE"), with("https://s.example/x", "file:///etc/passwd"),
+                          with("https://s.example/x", "https://u@s.example"), with("\"A\":\"b\"", "\"Host\":\"b\""),
+                          with("\"b\"", "\"b\\r\\nX: y\""), with("[201]", "[302]"), with("[201]", "[]"),
+                          with("2026-01-02T03:05:00Z", "2026-01-02T03:00:00Z"), with("2026-01-02T03:05:00Z", "soon"),
+                          std::string("[]"), std::string()}) {
+    const auto r = grant(bad);
+    ASSERT_FALSE(r) << bad;
+    EXPECT_EQ(r.error().code(), errc::unavailable) << bad;
+  }
 }
 
 }  // namespace

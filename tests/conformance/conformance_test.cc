@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "auth/credentials/aws_sts.h"
 #include "base/encoding.h"
 #include "base/names.h"
 #include "names.h"
+#include "servers.h"
 
 namespace evp {
 namespace {
@@ -35,57 +37,68 @@ TEST_P(conformance, wrong_credentials_are_named_as_such_and_never_repeated) {
   if (GetParam().wrong_credentials.empty()) {  // LOCAL has none: a URL of another key must then be refused
     EXPECT_EQ(GetParam().type, "LOCAL");
     auto other = make_local_device(secret("another key"), root(), device_clock);
-    const auto g = *grant(operation::put, "credentials");
+    const auto g = grant(operation::put, "credentials").value();
     EXPECT_EQ(run(other->send("PUT", g.url.reveal(), g.fields, "x"))->status, 403);
     return;
   }
   const auto wrong = make(GetParam().wrong_credentials);
   for (const auto& outcome : {run(wrong->prepare()), run(wrong->put("x", "y")), run(wrong->remove("x"))}) {
     ASSERT_FALSE(outcome);
-    EXPECT_EQ(outcome.error().code(), errc::unauthenticated) << outcome.error().message();
+    EXPECT_EQ(outcome.error().code(), GetParam().refused_as) << outcome.error().message();
     EXPECT_THAT(outcome.error().message(), testing::Not(testing::HasSubstr("d3Jvbmcga2V5")));
     EXPECT_THAT(outcome.error().message(), testing::Not(testing::HasSubstr("://")));
   }
 }
 
 TEST_P(conformance, a_device_stores_and_reads_with_signed_urls) {
-  const auto put = *grant(operation::put, "device/photo.jpg");
+  const auto put = grant(operation::put, "device/photo.jpg").value();
   const auto code = execute(put, "the picture");
   EXPECT_THAT(put.expect, testing::Contains(code));
   EXPECT_EQ(run(driver->get("device/photo.jpg", 100)).value(), "the picture");
-  const auto get = *grant(operation::get, "device/photo.jpg");
+  const auto get = grant(operation::get, "device/photo.jpg").value();
   const auto answer = run(actor->send(get.method, get.url.reveal(), get.fields, ""));
   EXPECT_THAT(get.expect, testing::Contains(answer->status));
   EXPECT_THAT(answer->body, testing::HasSubstr("the picture"));
 }
 
 TEST_P(conformance, an_empty_object_can_be_stored) {
-  const auto put = *grant(operation::put, "device/empty");
+  const auto put = grant(operation::put, "device/empty").value();
   EXPECT_THAT(put.expect, testing::Contains(execute(put, "")));
   EXPECT_EQ(run(driver->stat("device/empty"))->size, 0u);
 }
 
 TEST_P(conformance, a_forged_signature_is_refused) {
-  const auto put = *grant(operation::put, "forged");
+  const auto put = grant(operation::put, "forged").value();
   EXPECT_TRUE(is_refusal(execute(forged(put))));
   EXPECT_FALSE(exists("forged"));
   ASSERT_TRUE(run(driver->put("forged", "x")));
-  const auto get = *grant(operation::get, "forged");
-  EXPECT_TRUE(is_refusal(status("GET", forged(get.url), get.fields)));
+  const auto get = grant(operation::get, "forged").value();
+  EXPECT_TRUE(is_refusal(execute(forged(get), "")));
 }
 
 TEST_P(conformance, a_url_is_worth_nothing_for_another_object) {
-  const auto put = *grant(operation::put, "own-name");
-  EXPECT_TRUE(is_refusal(execute(renamed(put, "own-name", "oth-name"))));
+  const auto put = grant(operation::put, "own-name").value();
+  const auto answer = execute(renamed(put, "own-name", "oth-name"));
+  if (!enforces(storage::bound::object)) {  // said so, and true
+    EXPECT_THAT(put.expect, testing::Contains(answer));
+    return;
+  }
+  EXPECT_TRUE(is_refusal(answer));
   EXPECT_FALSE(exists("oth-name"));
 }
 
 TEST_P(conformance, a_url_is_worth_nothing_for_another_method) {
+  if (!enforces(storage::bound::method)) {  // said so, and true
+    const auto put = grant(operation::put, "method").value();
+    ASSERT_THAT(put.expect, testing::Contains(execute(put)));
+    EXPECT_EQ(status("GET", put.url.reveal(), put.fields), 200);
+    return;
+  }
   ASSERT_TRUE(run(driver->put("method", "old")));
-  const auto put = *grant(operation::put, "method");
+  const auto put = grant(operation::put, "method").value();
   EXPECT_TRUE(is_refusal(status("GET", put.url.reveal(), put.fields)));
   EXPECT_TRUE(is_refusal(status("DELETE", put.url.reveal(), put.fields)));
-  const auto get = *grant(operation::get, "method");
+  const auto get = grant(operation::get, "method").value();
   EXPECT_TRUE(is_refusal(status("PUT", get.url.reveal(), put.fields)));
   EXPECT_TRUE(is_refusal(status("DELETE", get.url.reveal(), get.fields)));
   EXPECT_EQ(run(driver->get("method", 10)).value(), "old");
@@ -93,15 +106,26 @@ TEST_P(conformance, a_url_is_worth_nothing_for_another_method) {
 
 TEST_P(conformance, an_expired_url_is_refused) {
   clock.advance(-std::chrono::hours(1));
-  const auto put = *grant(operation::put, "expired", seconds(60));
+  const auto made = grant(operation::put, "expired", seconds(60));
+  if (GetParam().type == "WEBHOOK") {  // its own clock counts; our call of an hour ago is a replay to it
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code(), errc::unauthenticated);
+    return;
+  }
+  ASSERT_TRUE(made) << made.error().message();
+  const auto put = *made;
   clock.advance(std::chrono::hours(1));
   EXPECT_LT(put.expires_at, clock.now());
+  if (!enforces(storage::bound::expiry)) {  // said so, and true
+    EXPECT_THAT(put.expect, testing::Contains(execute(put)));
+    return;
+  }
   EXPECT_TRUE(is_refusal(execute(put)));
   EXPECT_FALSE(exists("expired"));
 }
 
 TEST_P(conformance, what_the_grant_demands_to_be_sent_is_demanded_by_the_storage) {
-  const auto put = *grant(operation::put, "fields");
+  const auto put = grant(operation::put, "fields").value();
   if (put.fields.empty()) {  // nothing is demanded, so nothing may be needed
     EXPECT_THAT(put.expect, testing::Contains(status("PUT", put.url.reveal(), {})));
     return;
@@ -118,10 +142,22 @@ TEST_P(conformance, what_the_grant_demands_to_be_sent_is_demanded_by_the_storage
   EXPECT_THAT(put.expect, testing::Contains(execute(put)));
 }
 
+/// The longest part of a name between slashes, in bytes.
+std::size_t longest_segment(const std::string& name) {
+  std::size_t longest = 0;
+  for (std::size_t at = 0; at < name.size();) {
+    const auto end = std::min(name.find('/', at), name.size());
+    longest = std::max(longest, end - at);
+    at = end + 1;
+  }
+  return longest;
+}
+
 TEST_P(conformance, nasty_names_reach_exactly_their_object) {
   std::size_t stored = 0;
   for (const auto& name : nasty_names()) {
     ASSERT_TRUE(check_object_name(name)) << name;
+    if (GetParam().type == "HTTP" && longest_segment(name) > 255) continue;  // files of that server's file system
     const auto put = grant(operation::put, name);
     if (!put) {  // only the public agent's small request head may stand against a name
       EXPECT_TRUE(GetParam().agent && percent_encode(name, true).size() > 1000) << name;
@@ -143,6 +179,11 @@ TEST_P(conformance, requests_for_the_public_agent_stay_small) {
   s.portless_host = true;
   s.fields = GetParam().service_fields;
   const auto g = run(driver->sign(s));
+  if (!g && GetParam().name == "AWS_role") {  // Ceph's session tokens are long: then the refusal says what to do
+    EXPECT_EQ(g.error().code(), errc::invalid_argument);
+    EXPECT_THAT(g.error().message(), testing::HasSubstr("shorter object name"));
+    return;
+  }
   ASSERT_TRUE(g);
   auto size = g->url.size();
   for (const auto& f : g->fields) size += f.name.size() + f.value.size() + 4;
@@ -158,7 +199,7 @@ INSTANTIATE_TEST_SUITE_P(on, azure_https_test, testing::Values(storages()[1]), n
 
 TEST_P(azure_https_test, a_server_that_the_services_certificate_does_not_cover_is_refused) {
   auto stranger = make_runtime_device(*client, "");  // the system's authorities don't know our private one
-  const auto put = *grant(operation::put, "tls");
+  const auto put = grant(operation::put, "tls").value();
   const auto answer = run(stranger->send("PUT", put.url.reveal(), put.fields, "x"));
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code(), errc::permission_denied);
@@ -167,7 +208,7 @@ TEST_P(azure_https_test, a_server_that_the_services_certificate_does_not_cover_i
 TEST_P(azure_https_test, a_grant_for_https_is_worth_nothing_over_http) {
   const auto plain = make({{"endpoint", servers::value("AZURITE_HTTP")}});  // the same account without TLS
   ASSERT_TRUE(run(plain->prepare()));
-  const auto put = *grant(operation::put, "downgrade");
+  const auto put = grant(operation::put, "downgrade").value();
   auto url = put.url.reveal();
   url.replace(0, servers::value("AZURITE_HTTPS").size(), servers::value("AZURITE_HTTP"));
   EXPECT_EQ(status("PUT", url, put.fields), 403);
@@ -195,6 +236,44 @@ TEST_P(s3_host_test, a_missing_bucket_is_made) {
   EXPECT_EQ(run(fresh->put("x", "y")).error().code(), errc::not_found);
   ASSERT_TRUE(run(fresh->prepare()));
   EXPECT_TRUE(run(fresh->put("x", "y")));
+}
+
+// ---- temporary credentials on Ceph's token service ----
+
+struct sts_test : conformance {
+  /// PUT of the key in this setup's bucket, signed with these credentials.
+  int put_with(const auth::aws_credentials& keys, const std::string& key) {
+    const auto at = servers::value("RGW_STS_HTTP");
+    auth::sigv4_request r;
+    r.method = "PUT";
+    r.scheme = "http";
+    r.authority = at.substr(at.find("://") + 3);
+    r.path = "/" + container() + "/" + key;
+    const auth::sigv4_signer signer(keys, "us-east-1");
+    return status("PUT", signer.presign(r, clock.now(), seconds(60)).reveal(), {});
+  }
+  result<auth::expiring<auth::aws_credentials>> assume(const std::string& policy, const std::string& arn) {
+    auth::aws_credentials keys{servers::value("RGW_ACCESS_KEY"), secret(servers::value("RGW_SECRET_KEY")), {}};
+    auth::aws_role role{.arn = arn, .session = "openevp", .policy = policy, .duration = seconds(900)};
+    const auth::sts_endpoint at{servers::value("RGW_STS_HTTP"), "us-east-1", ""};
+    const auto from = auth::make_assume_role(*client, clock, at, role, auth::make_static_aws(std::move(keys)));
+    return run(from->fetch());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(on, sts_test, testing::Values(storages()[6]), name_of);
+
+TEST_P(sts_test, a_session_policy_narrows_the_credentials_to_its_prefix) {
+  ASSERT_EQ(GetParam().name, "AWS_role");
+  const auto arn = servers::value("RGW_ROLE_ARN");
+  const auto narrow = assume(auth::s3_session_policy(container(), "cam-1/"), arn);
+  ASSERT_TRUE(narrow) << narrow.error().message();
+  EXPECT_EQ(put_with(narrow->value, "cam-1/photo.jpg"), 200);
+  EXPECT_EQ(put_with(narrow->value, "cam-2/photo.jpg"), 403);
+  auto stripped = narrow->value;
+  stripped.session_token = secret();
+  EXPECT_EQ(put_with(stripped, "cam-1/photo.jpg"), 403);
+  EXPECT_LE(narrow->expires_at, clock.now() + seconds(905));
+  EXPECT_EQ(assume("", arn + "-other").error().code(), errc::not_found);
 }
 
 }  // namespace

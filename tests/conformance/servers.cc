@@ -4,11 +4,20 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "base/crypto.h"
 
 namespace {
+
+constexpr std::string_view fixture_names[] = {"azurite", "doubles", "nginx", "rgw", "swift", "webhook"};
+
+/// Where a fixture's start and stop lie.
+std::string scripts_of(const std::string& name) {
+  return name == "doubles" ? EVP_DOUBLES : std::string(EVP_FIXTURES) + "/" + name;
+}
 
 std::filesystem::path run_folder;
 std::map<std::string, std::string> values;
@@ -27,33 +36,36 @@ void read_values(const std::filesystem::path& file) {
 void servers::SetUp() {
   run_folder = std::filesystem::temp_directory_path() / ("evp-conformance-" + evp::random_id(10));
   std::filesystem::create_directories(run_folder);
-  const std::string fixtures = EVP_FIXTURES, installed = EVP_AZURITE;
-  int azurite = -1;
-  std::thread beside([&] {
-    azurite = run("'" + fixtures + "/azurite/install' '" + installed + "' && '" + fixtures + "/azurite/start' '" +
-                  (run_folder / "azurite").string() + "' '" + installed + "'");
-  });
-  const int rgw = run("'" + fixtures + "/rgw/start' '" + (run_folder / "rgw").string() + "'");
-  const int doubles = run("'" EVP_DOUBLES "/start' '" + (run_folder / "doubles").string() + "'");
-  beside.join();
-  if (azurite != 0 || rgw != 0 || doubles != 0) {
-    std::fprintf(stderr, "conformance: %s did not start\n",
-                 azurite != 0 ? "Azurite"
-                 : rgw != 0   ? "Ceph RGW"
-                              : "the vendors' doubles");
-    TearDown();
-    std::exit(1);  // not GoogleTest's way, which would call every test skipped
+  const std::string installed = EVP_AZURITE;
+  std::map<std::string, int> outcome;  // before the threads: each has a place of its own
+  for (const auto name : fixture_names) outcome[std::string(name)] = -1;
+  std::vector<std::thread> starting;
+  for (auto& [name, status] : outcome) {
+    auto command = "'" + scripts_of(name) + "/start' '" + (run_folder / name).string() + "'";
+    if (name == "azurite")
+      command = "'" + scripts_of(name) + "/install' '" + installed + "' && " + command + " '" + installed + "'";
+    starting.emplace_back([command, &status = status] { status = run(command); });
   }
-  read_values(run_folder / "azurite" / "env");
-  read_values(run_folder / "rgw" / "env");
-  read_values(run_folder / "doubles" / "env");
+  for (auto& t : starting) t.join();
+  bool all = true;
+  for (const auto& [name, status] : outcome) {
+    if (status == 0) {
+      read_values(run_folder / name / "env");
+      continue;
+    }
+    std::fprintf(stderr, "conformance: %s did not start\n", name.c_str());
+    all = false;
+  }
+  if (all) return;
+  TearDown();
+  std::exit(1);  // not GoogleTest's way, which would call every test skipped
 }
 
 void servers::TearDown() {
-  const std::string fixtures = EVP_FIXTURES;
-  EXPECT_EQ(run("'" + fixtures + "/azurite/stop' '" + (run_folder / "azurite").string() + "'"), 0);
-  EXPECT_EQ(run("'" + fixtures + "/rgw/stop' '" + (run_folder / "rgw").string() + "'"), 0);
-  EXPECT_EQ(run("'" EVP_DOUBLES "/stop' '" + (run_folder / "doubles").string() + "'"), 0);
+  for (const auto name : fixture_names) {
+    const std::string n(name);
+    EXPECT_EQ(run("'" + scripts_of(n) + "/stop' '" + (run_folder / n).string() + "'"), 0);
+  }
   std::filesystem::remove_all(run_folder);
 }
 

@@ -1,5 +1,7 @@
 #include "storages.h"
 
+#include "auth/azure_sas.h"
+#include "base/encoding.h"
 #include "io/files.h"
 #include "servers.h"
 
@@ -28,6 +30,61 @@ std::map<std::string, std::string> rgw() {
   return {{"endpoint", servers::value("RGW_HTTP")},
           {"accessKeyId", servers::value("RGW_ACCESS_KEY")},
           {"secretAccessKey", servers::value("RGW_SECRET_KEY")}};
+}
+std::map<std::string, std::string> rgw_role() {
+  return {{"endpoint", servers::value("RGW_STS_HTTP")},
+          {"accessKeyId", servers::value("RGW_ACCESS_KEY")},
+          {"secretAccessKey", servers::value("RGW_SECRET_KEY")},
+          {"roleArn", servers::value("RGW_ROLE_ARN")}};
+}
+std::map<std::string, std::string> azurite_entra() {
+  return {{"endpoint", servers::value("AZURITE_HTTPS")},    {"accountName", servers::value("AZURITE_ACCOUNT")},
+          {"tenantId", servers::value("ENTRA_TENANT")},     {"clientId", servers::value("ENTRA_CLIENT")},
+          {"clientSecret", servers::value("ENTRA_SECRET")}, {"authorityHost", servers::value("ENTRA_HTTPS")}};
+}
+std::map<std::string, std::string> azurite_sas() {
+  auth::azure_account_sas sas;
+  sas.resource_types = "co";
+  sas.permissions = "rwdc";
+  sas.expires = io::system_clock().now() + std::chrono::hours(1);
+  const auto signer =
+      auth::azure_sas_signer::make(servers::value("AZURITE_ACCOUNT"), secret(servers::value("AZURITE_KEY")));
+  return {{"endpoint", servers::value("AZURITE_HTTP")},
+          {"accountName", servers::value("AZURITE_ACCOUNT")},
+          {"sasToken", signer->sign(sas).query.reveal()}};
+}
+std::map<std::string, std::string> swift() {
+  return {{"authUrl", servers::value("SWIFT_HTTP") + "/auth/v1.0"},
+          {"username", servers::value("SWIFT_USER")},
+          {"password", servers::value("SWIFT_KEY")},
+          {"tempUrlKey", "a key for the container of this run"}};
+}
+std::map<std::string, std::string> rgw_swift() {
+  return {{"authUrl", servers::value("RGW_HTTP") + "/auth/v1.0"},
+          {"username", servers::value("RGW_SWIFT_USER")},
+          {"password", servers::value("RGW_SWIFT_KEY")},
+          {"tempUrlKey", servers::value("RGW_TEMPURL_KEY")},
+          {"tempUrlDigest", "sha1"}};
+}
+std::map<std::string, std::string> nginx_dav() {
+  return {{"endpoint", servers::value("NGINX_HTTP") + "/dav"},
+          {"authentication", "basic"},
+          {"username", servers::value("NGINX_USER")},
+          {"password", servers::value("NGINX_PASSWORD")},
+          {"webdav", "true"}};
+}
+std::map<std::string, std::string> nginx_bearer() {
+  return {{"endpoint", servers::value("NGINX_HTTP") + "/bearer"},
+          {"authentication", "bearer"},
+          {"token", servers::value("NGINX_TOKEN")}};
+}
+std::map<std::string, std::string> nginx_signed() {
+  return {{"endpoint", servers::value("NGINX_HTTP") + "/signed"},
+          {"authentication", "secureLink"},
+          {"linkSecret", servers::value("NGINX_LINK_SECRET")}};
+}
+std::map<std::string, std::string> webhook() {
+  return {{"endpoint", servers::value("WEBHOOK_URL")}, {"webhookSecret", servers::value("WEBHOOK_SECRET")}};
 }
 std::map<std::string, std::string> nothing() { return {}; }
 
@@ -65,6 +122,8 @@ const std::vector<storage_setup>& storages() {
   const std::map<std::string, std::string> bad_azure{
       {"connectionString", "AccountName=evptest;AccountKey=" + wrong_key}};
   const std::map<std::string, std::string> bad_aws{{"secretAccessKey", wrong_key}};
+  const std::map<std::string, std::string> bad_sas{
+      {"sasToken", "sv=2022-11-02&ss=b&srt=co&sp=rwdc&se=2126-01-01T00:00:00Z&sig=" + percent_encode(wrong_key)}};
   const http::headers blob{{"x-ms-blob-type", "BlockBlob"}};
   const http::headers meta{{"x-amz-meta-fleet", "north  7"}, {"Content-Type", "image/jpeg"}};
   static const std::vector<storage_setup> all = {
@@ -91,6 +150,23 @@ const std::vector<storage_setup>& storages() {
       {"TOS", "VOLCENGINE_TOS", false, tos, no_ca, bad_aws, typed_meta("x-tos-meta-fleet")},
       {"BOS", "BAIDU_BOS", false, bos, no_ca, bad_aws, typed_meta("x-bce-meta-fleet")},
       {"QINIU", "QINIU", false, qiniu, no_ca, bad_aws, {}},
+      {"AWS_role",
+       "AWS",
+       false,
+       rgw_role,
+       no_ca,
+       {{"accessKeyId", "EVPWRONG"}},
+       meta,
+       true,
+       errc::permission_denied},  // Ceph's token service calls everything AccessDenied
+      {"AZURE_entra", "AZURE", false, azurite_entra, azurite_ca, {{"clientSecret", wrong_key}}, {}, true},
+      {"AZURE_sas", "AZURE", false, azurite_sas, no_ca, bad_sas, {}, true},
+      {"SWIFT_openstack", "SWIFT", false, swift, no_ca, {{"password", wrong_key}}, {}},
+      {"SWIFT_rgw", "SWIFT", false, rgw_swift, no_ca, {{"password", wrong_key}}, {}},
+      {"HTTP_dav", "HTTP", false, nginx_dav, no_ca, {{"password", wrong_key}}, {}},
+      {"HTTP_bearer", "HTTP", false, nginx_bearer, no_ca, {{"token", wrong_key}}, {}},
+      {"HTTP_signed", "HTTP", false, nginx_signed, no_ca, {{"linkSecret", wrong_key + wrong_key}}, {}},
+      {"WEBHOOK", "WEBHOOK", false, webhook, no_ca, {{"webhookSecret", wrong_key + wrong_key + wrong_key}}, {}},
   };
   return all;
 }

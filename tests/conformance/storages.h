@@ -21,6 +21,7 @@ struct storage_setup {
   std::map<std::string, std::string> wrong_credentials;  ///< options that replace the right ones
   http::headers service_fields;                          ///< "headers" of the service
   bool has_parts = false;                                ///< takes uploads in parts
+  errc refused_as = errc::unauthenticated;               ///< what wrong credentials are to it
 };
 
 const std::vector<storage_setup>& storages();

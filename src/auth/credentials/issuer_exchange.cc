@@ -161,6 +161,34 @@ result<std::int64_t> issuer_fields::integer(std::string_view path) const {
   return node_->lacks(path);
 }
 
+std::optional<bool> issuer_fields::boolean(std::string_view path) const {
+  const auto* v = node_->find(path);
+  if (!v || !v->is_bool()) return std::nullopt;
+  return v->get_bool();
+}
+
+std::vector<std::pair<std::string, std::string>> issuer_fields::texts(std::string_view path) const {
+  std::vector<std::pair<std::string, std::string>> out;
+  const auto text = [](const json::string& s) { return std::string(s.data(), s.size()); };
+  const auto* v = node_->find(path);
+  if (v && v->is_object())
+    for (const auto& [name, value] : v->get_object())
+      if (value.is_string()) out.emplace_back(std::string(name.data(), name.size()), text(value.get_string()));
+  if (v && v->is_array())
+    for (const auto& value : v->get_array())
+      if (value.is_string()) out.emplace_back(std::string(), text(value.get_string()));
+  return out;
+}
+
+std::vector<std::int64_t> issuer_fields::integers(std::string_view path) const {
+  std::vector<std::int64_t> out;
+  const auto* v = node_->find(path);
+  if (v && v->is_array())
+    for (const auto& value : v->get_array())
+      if (value.is_int64()) out.push_back(value.get_int64());
+  return out;
+}
+
 std::vector<issuer_fields> issuer_fields::objects(std::string_view path) const {
   std::vector<issuer_fields> out;
   const auto* v = node_->find(path);

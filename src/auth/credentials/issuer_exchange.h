@@ -43,6 +43,12 @@ class issuer_fields {
   std::string text_or_empty(std::string_view path) const;
   /// A whole number, also one that travels as a text. Errors: unavailable.
   result<std::int64_t> integer(std::string_view path) const;
+  /// Nothing where it is absent or no boolean.
+  std::optional<bool> boolean(std::string_view path) const;
+  /// The texts of an object by name, or of an array without names; others are left out.
+  std::vector<std::pair<std::string, std::string>> texts(std::string_view path) const;
+  /// The whole numbers of an array; others are left out.
+  std::vector<std::int64_t> integers(std::string_view path) const;
   /// The members of an array of objects; none where there is no such array.
   std::vector<issuer_fields> objects(std::string_view path) const;
 

@@ -35,4 +35,13 @@ result<made_driver> make_tencent_cos(const option_values& options, const driver_
 std::span<const option_spec> volcengine_tos_options();
 result<made_driver> make_volcengine_tos(const option_values& options, const driver_context& context);
 
+std::span<const option_spec> http_options();
+result<made_driver> make_http(const option_values& options, const driver_context& context);
+
+std::span<const option_spec> swift_options();
+result<made_driver> make_swift(const option_values& options, const driver_context& context);
+
+std::span<const option_spec> webhook_options();
+result<made_driver> make_webhook(const option_values& options, const driver_context& context);
+
 }  // namespace evp::storage

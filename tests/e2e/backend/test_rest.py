@@ -133,3 +133,34 @@ def test_metrics_count_what_happened(backend):
     text = backend.rest("GET", "/metrics").text
     assert 'evp_http_requests_total{method="GET",route="/v1/devices"' in text.replace(", ", ",")
     assert "evp_broker_connected 1" in text and 'evp_ledger_rows{state="issued"}' in text
+
+
+def test_a_service_tells_its_health_and_why_it_cannot_sign(backend):
+    healthy = backend.ok("GET", SERVICES + "/default")["health"]
+    assert healthy["state"] == "healthy" and healthy["since"].endswith("Z") and "reason" not in healthy
+    made = backend.rest("POST", SERVICES, {
+        "type": "AWS", "name": "role", "endpoint": "http://127.0.0.1:1", "accessKeyId": "AKEVP", "secretAccessKey": "s3cret/key",
+        "roleArn": "arn:aws:iam::123456789012:role/fleet"})
+    assert made.status_code == 201, made.text  # out of reach now is no reason to refuse it
+    assert made.json()["warnings"] and made.json()["writeOnly"] == ["secretAccessKey"]
+    answer = backend.rest("GET", SERVICES + "/role")
+    ill = answer.json()["health"]
+    assert ill["state"] == "degraded" and ill["errorCode"] == "unavailable" and ill["reason"], ill
+    assert "s3cret" not in answer.text
+    backend.rest("DELETE", SERVICES + "/role")
+
+
+@pytest.mark.parametrize("body,field", [
+    ({"type": "AWS", "accessKeyId": "A", "secretAccessKey": "s", "roleArn": "arn:aws:iam::123456789012:role/r",
+      "stsEndpoint": "https://169.254.169.254"}, "stsEndpoint"),
+    ({"type": "AZURE", "accountName": "acc", "tenantId": "t", "clientId": "c", "clientSecret": "s",
+      "authorityHost": "https://10.0.0.1"}, "authorityHost"),
+    ({"type": "SWIFT", "username": "a:b", "password": "p", "tempUrlKey": "0123456789abcdef",
+      "authUrl": "https://[::ffff:169.254.169.254]/auth/v1.0"}, "endpoint"),
+    ({"type": "WEBHOOK", "webhookSecret": "0123456789abcdef" * 2, "endpoint": "https://192.168.1.1/hook"}, "endpoint"),
+    ({"type": "AWS", "roleArn": "arn:aws:iam::123456789012:role/r", "webIdentityTokenFile": "/etc/shadow"}, "webIdentityTokenFile"),
+])
+def test_urls_and_files_that_lead_inside_are_refused_at_their_field(backend, body, field):
+    answer = backend.rest("POST", SERVICES, {"name": "inside", **body})
+    assert answer.status_code == 400 and answer.json()["error"]["field"] == field, answer.text
+    assert backend.rest("GET", SERVICES + "/inside").status_code == 404
