@@ -31,20 +31,18 @@ actions engine::step(event e, steady_time now) {
 // ---- events ----
 
 void engine::on(submitted e) {
-  unsigned& live = live_of_instance_[e.order.instance];
-  if (live >= limits_.live_per_instance) {
-    out_.push_back(
-        refuse{e.id, error(errc::rate_limited, "instance " + e.order.instance + " has " + std::to_string(live) +
-                                                   " file operations under way: wait for one to end")});
-    return;
-  }
   const auto [op, is_new] = operations_.try_emplace(e.id);
   if (!is_new) return;
-  ++live;
   op->second.order = std::move(e.order);
-  op->second.deadline = now_ + limits_.deadline;
+  op->second.deadline = op->second.order.deadline;
   deadlines_.emplace(op->second.deadline, op->first);
-  if (op->second.order.own) {
+  if (op->second.order.sent) {
+    op->second.sent = op->second.order.sent->result;
+    op->second.grant.grant_id = op->second.order.sent->grant_id;
+    move(op, stage::reporting);
+    new_request(op);
+    report(op);
+  } else if (op->second.order.own) {
     op->second.grant = *op->second.order.own;
     move(op, stage::ready);
   } else {
@@ -146,6 +144,12 @@ void engine::on(report_answered e) {
   if (!e.failure) {
     const blob_outcome outcome{blob_outcome::kind::success, unsigned(op->second.sent.status), 0};
     return end(op, outcome, {});
+  }
+  if (e.failure->code() == errc::not_found && op->second.order.sent) {
+    // The hub has forgotten a grant of an earlier run; whether the file arrived, nobody can say any more.
+    op->second.order.sent.reset();
+    op->second.grant = {};
+    return move(op, stage::waiting);
   }
   if (!is_temporary(e.failure->code()))
     return end_with_errno(op, EIO, "the hub did not find the file as it was sent: " + e.failure->message());
@@ -287,8 +291,6 @@ void engine::end(operation_map::iterator op, blob_outcome outcome, std::string m
   }
   move(op, stage::transferring);  // leaves every queue and count
   deadlines_.erase({op->second.deadline, op->first});
-  const auto live = live_of_instance_.find(op->second.order.instance);
-  if (--live->second == 0) live_of_instance_.erase(live);
   operations_.erase(op);
 }
 

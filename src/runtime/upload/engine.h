@@ -1,7 +1,8 @@
 // The upload engine: a pure state machine that leads every accepted operation to exactly one outcome.
 //
 // It knows no clock, socket, file or thread: events and the time go in, actions come out. The uploader drives it in
-// production, tests drive it with invented worlds. An operation goes through these stages:
+// production, tests drive it with invented worlds; what waits for its turn and what must survive a crash is the queue's
+// (queue.h). An operation goes through these stages:
 //
 //   waiting ──request_grant──► asking ──► [certificate] ──► ready ──start_transfer──► transferring ──► [reporting] ──►
 //   end
@@ -29,10 +30,8 @@ namespace evp::runtime::upload {
 using operation_id = std::uint64_t;
 
 struct limits {
-  unsigned transfers = 8;           ///< at once
-  unsigned asked_ahead = 16;        ///< grants asked for or waiting for a free transfer: more would expire in the queue
-  unsigned live_per_instance = 64;  ///< accepted and not ended; beyond: rate_limited (EVP_DENIED)
-  milliseconds deadline{86'400'000};  ///< after it the outcome is ETIMEDOUT
+  unsigned transfers = 8;     ///< at once
+  unsigned asked_ahead = 16;  ///< grants asked for or waiting for a free transfer: more would expire in the queue
   milliseconds resend_first{1'000};   ///< a request without an answer is sent again after this, then doubling ...
   milliseconds resend_max{30'000};    ///< ... up to this
   unsigned sends_per_request = 5;     ///< then the operation backs off and asks anew
@@ -49,10 +48,17 @@ struct grant {
   std::optional<milliseconds> expires_in;
 };
 
+/// An upload of an earlier run: the storage has the file, and the hub has yet to confirm it.
+struct sent_before {
+  std::string grant_id;
+  transfer_result result;
+};
+
 struct order {
-  std::string instance;
   wire::blob_operation operation = wire::blob_operation::put;
-  std::optional<grant> own;  ///< the module's own URL: nothing is asked of the hub
+  std::optional<grant> own;         ///< the module's own URL: nothing is asked of the hub
+  steady_time deadline;             ///< at the latest then it has an outcome: ETIMEDOUT
+  std::optional<sent_before> sent;  ///< begin with the report; if the hub does not know the grant, upload again
 };
 
 // ---- events ----
@@ -95,10 +101,6 @@ using event = std::variant<submitted, grant_received, grant_failed, certificate_
                            certificate_lost, transfer_finished, report_answered, connected, disconnected, tick>;
 
 // ---- actions ----
-struct refuse {
-  operation_id id;
-  error why;
-};
 struct request_grant {
   operation_id id;
   std::uint64_t reqid;
@@ -129,7 +131,7 @@ struct finish {
   blob_outcome outcome;
   std::string message;
 };  ///< message: for the log, no URL
-using action = std::variant<refuse, request_grant, request_certificate, start_transfer, send_report, set_timer, finish>;
+using action = std::variant<request_grant, request_certificate, start_transfer, send_report, set_timer, finish>;
 using actions = std::vector<action>;
 
 class engine {
@@ -211,7 +213,6 @@ class engine {
   std::set<std::string> certificates_;
 
   operation_map operations_;
-  std::map<std::string, unsigned> live_of_instance_;
   std::map<std::uint64_t, operation_id> requests_;                 ///< reqid -> operation asking or reporting
   std::map<std::string, wanted_certificate> wanted_certificates_;  ///< by certificate id
   std::set<operation_id> waiting_, ready_;                         ///< the oldest first

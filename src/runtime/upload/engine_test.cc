@@ -36,15 +36,17 @@ class engine_test : public testing::Test {
     });
     return found;
   }
-  operation_id submit(std::string instance = "up") {
-    step(submitted{++last_, order{std::move(instance), wire::blob_operation::put, std::nullopt}});
+  operation_id submit(std::optional<grant> own = std::nullopt) {
+    order o;
+    o.own = std::move(own);
+    o.deadline = now_ + 24h;
+    step(submitted{++last_, std::move(o)});
     return last_;
   }
   operation_id submit_own_url() {
     grant own;
     own.url = secret("http://storage/file");
-    step(submitted{++last_, order{"up", wire::blob_operation::put, own}});
-    return last_;
+    return submit(std::move(own));
   }
   static grant some_grant(std::string grant_id = {}, std::string certificate = {}) {
     grant g;
@@ -409,19 +411,41 @@ TEST_F(engine_test, a_failed_check_is_an_error_for_the_module) {
   EXPECT_EQ(outcome(t.id).error, 5);
 }
 
-// ---- bounds ----
+class engine_resume_test : public engine_test {
+ protected:
+  operation_id submit_sent() {
+    order o;
+    o.deadline = now_ + 24h;
+    o.sent.emplace();
+    o.sent->grant_id = "g1";
+    o.sent->result.status = 201;
+    o.sent->result.bytes = 5;
+    step(submitted{++last_, std::move(o)});
+    return last_;
+  }
+};
 
-TEST_F(engine_test, an_instance_has_a_bounded_number_of_live_operations_and_others_are_not_affected) {
-  for (unsigned i = 0; i < limits{}.live_per_instance; ++i) submit("greedy");
-  EXPECT_TRUE(took<refuse>().empty());
-  const auto refused = submit("greedy");
-  const auto why = took<refuse>();
-  ASSERT_EQ(why.size(), 1U);
-  EXPECT_EQ(why[0].id, refused);
-  EXPECT_EQ(why[0].why.code(), errc::rate_limited);
-  submit("modest");
-  EXPECT_TRUE(took<refuse>().empty());
+TEST_F(engine_resume_test, a_file_that_an_earlier_run_has_sent_is_reported_and_not_sent_again) {
+  const auto id = submit_sent();
+  step(connected{});
+  const auto report = took<send_report>().at(0);
+  EXPECT_EQ(report.grant_id, "g1");
+  EXPECT_EQ(report.result.bytes, 5U);
+  step(report_answered{report.reqid, std::nullopt});
+  EXPECT_EQ(outcome(id).result, blob_outcome::kind::success);
+  EXPECT_EQ(outcome(id).http_status, 201U);
+  EXPECT_TRUE(took<request_grant>().empty());
 }
+
+TEST_F(engine_resume_test, a_grant_that_the_hub_has_forgotten_means_uploading_again) {
+  const auto id = submit_sent();
+  step(connected{});
+  step(report_answered{took<send_report>().at(0).reqid, error(errc::not_found, "no such grant")});
+  EXPECT_TRUE(open(id));
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+}
+
+// ---- bounds ----
 
 TEST_F(engine_test, at_most_so_many_transfers_run_at_once) {
   for (int i = 0; i < 20; ++i) submit_own_url();
