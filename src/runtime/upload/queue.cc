@@ -65,7 +65,7 @@ void queue::on(offered e) {
   x.life = e.asker.life;
   x.deadline_ms = to_ms(now_.steady + limits_.deadline);
   if (!x.spooled) return accepted_now(id);
-  out_.push_back(prepare{id});
+  out_.push_back(prepare{id, e.asker});
 }
 
 std::optional<error> queue::refusal(const offered& e) {
@@ -371,6 +371,13 @@ void queue::on(life_ended e) {
   if (i == instances_.end()) return;
   if (i->second->listener == e.life) i->second->listener = 0;
   if (i->second->entries == 0 && i->second->listener == 0) instances_.erase(i);
+}
+
+void queue::on(instance_removed e) {
+  std::vector<operation_id> ids;
+  for (const auto& [id, x] : entries_)
+    if (x.at == state::ended && x.instance->name == e.instance) ids.push_back(id);
+  for (const auto id : ids) forget(id);
 }
 
 void queue::forget(operation_id id) {

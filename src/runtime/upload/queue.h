@@ -73,13 +73,18 @@ struct life_ended {
   std::uint32_t life;
   std::string instance;
 };
-using queue_event =
-    std::variant<recovered, offered, prepared, written, acknowledged, wants_outcomes, life_ended, event>;
+/// The instance has gone with its workspace: its kept outcomes are forgotten.
+struct instance_removed {
+  std::string instance;
+};
+using queue_event = std::variant<recovered, offered, prepared, written, acknowledged, wants_outcomes, life_ended,
+                                 instance_removed, event>;
 
 // ---- actions, besides those of the engine ----
 /// Make the operation's bytes safe (spool them), then say `prepared`.
 struct prepare {
   operation_id id;
+  upload::asker asker;
 };
 /// The spooled bytes are not needed any more.
 struct drop_spooled {
@@ -215,6 +220,7 @@ class queue {
   void on(acknowledged e);
   void on(wants_outcomes e);
   void on(life_ended e);
+  void on(instance_removed e);
   void on(event e);
 
   void drive_engine(event e);
