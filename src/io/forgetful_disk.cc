@@ -112,11 +112,9 @@ result<void> forgetful_disk::sync(const std::string& name) {
 result<void> forgetful_disk::rename(const std::string& from, const std::string& to) {
   CHECK(begin(call::rename, from));
   TRY(const auto node, find(from));
-  const auto move = [from, to](names& n) {
-    const auto found = n.find(from);
-    if (found == n.end()) return;
-    n[to] = found->second;
-    n.erase(from);
+  const auto move = [from, to, node](names& n) {
+    if (const auto old = n.find(from); old != n.end() && old->second == node) n.erase(old);
+    n[to] = node;
   };
   move(seen_);
   unsynced_.push_back(move);
@@ -125,8 +123,13 @@ result<void> forgetful_disk::rename(const std::string& from, const std::string& 
 
 result<void> forgetful_disk::remove(const std::string& name) {
   CHECK(begin(call::remove, name));
-  if (seen_.erase(name) == 0) return {};
-  unsynced_.push_back([name](names& n) { n.erase(name); });
+  const auto found = seen_.find(name);
+  if (found == seen_.end()) return {};
+  const auto node = found->second;
+  seen_.erase(found);
+  unsynced_.push_back([name, node](names& n) {
+    if (const auto old = n.find(name); old != n.end() && old->second == node) n.erase(old);
+  });
   return {};
 }
 

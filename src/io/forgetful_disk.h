@@ -24,7 +24,7 @@ class forgetful_disk final : public disk {
   std::function<bool(call, const std::string& name)> ignores;
   std::uint64_t capacity_bytes = 1ULL << 40;
 
-  /// What a restart finds: unsynced bytes are lost, torn or garbled; unsynced names are as before or as after.
+  /// What a restart finds: unsynced bytes are lost, torn or garbled; of unsynced changes of names any subset was kept.
   void power_cut(std::mt19937_64& random);
   std::uint64_t used_bytes() const;
   std::uint64_t writes() const noexcept { return writes_; }  ///< calls that changed something or synced

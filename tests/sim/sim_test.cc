@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t seeds_in_all = 20'000;
 constexpr std::uint64_t shards = 4;
-constexpr std::uint64_t seeds_for_a_proof = 2'000;
+constexpr std::uint64_t seeds_for_a_proof = seeds_in_all;
 
 std::string told(const verdict_of_world& v) {
   std::string out;
@@ -39,9 +39,9 @@ TEST_P(every_promise_is_kept, in_every_seeded_scenario) {
       static_cast<unsigned long long>(seeds_in_all / shards), sum.accepted, sum.succeeded, sum.failed, sum.crashes,
       sum.boundaries);
   // A world in which nothing happens would prove nothing.
-  EXPECT_GT(sum.accepted, 5 * seeds_in_all / shards);
+  EXPECT_GT(sum.accepted, 3 * seeds_in_all / shards);
   EXPECT_GT(sum.succeeded, 2 * seeds_in_all / shards);
-  EXPECT_GT(sum.crashes, seeds_in_all / shards);
+  EXPECT_GT(2 * sum.crashes, seeds_in_all / shards);
 }
 
 INSTANTIATE_TEST_SUITE_P(shards, every_promise_is_kept, testing::Range<std::uint64_t>(0, shards));
@@ -66,6 +66,8 @@ INSTANTIATE_TEST_SUITE_P(each, sync_proof,
                          testing::Values(sync_case{"journal_append", sync_kind::journal_append},
                                          sync_case{"journal_rewrite", sync_kind::journal_rewrite},
                                          sync_case{"journal_folder", sync_kind::journal_folder},
+                                         sync_case{"recovered_journal", sync_kind::recovered_journal},
+                                         sync_case{"recovered_folder", sync_kind::recovered_folder},
                                          sync_case{"spool_file", sync_kind::spool_file},
                                          sync_case{"spool_folder", sync_kind::spool_folder}),
                          [](const auto& p) { return p.param.name; });
@@ -81,7 +83,7 @@ TEST(simulation, the_same_seed_gives_the_same_world) {
 
 /// Seeds that have found a defect once.
 TEST(simulation, seeds_of_the_past_are_kept) {
-  for (const std::uint64_t seed : {1ULL}) EXPECT_TRUE(run({seed}).violations.empty()) << seed;
+  for (const std::uint64_t seed : {874ULL, 5'054ULL}) EXPECT_TRUE(run({seed}).violations.empty()) << seed;
 }
 
 int replay(std::uint64_t seed) {

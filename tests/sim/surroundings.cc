@@ -10,7 +10,7 @@ namespace evp::sim {
 using namespace std::chrono_literals;
 
 void world::disturb() {
-  at(milliseconds(pick(1, 4000)), [this] {
+  at(milliseconds(pick(1, 2500)), [this] {
     if (!calm_) disturb();
   });
   if (!queue_) return;
@@ -191,7 +191,12 @@ transfer_result world::put(const start_transfer& t, const journal::accepted& wha
   std::string bytes;
   if (what.spooled) {
     const auto found = spool_disk_.read(spool_name(what.id), 1 << 20);
-    if (!found) return found.error().code() == errc::not_found ? fail_with(ENOENT) : answer_of_storage();
+    if (!found && found.error().code() == errc::not_found) return fail_with(ENOENT);
+    if (!found) {
+      transfer_result r;
+      r.failure = error(errc::unavailable, "the disk cannot be read now");
+      return r;
+    }
     bytes = *found;
   } else {
     const auto f = files_.find(what.path);

@@ -17,7 +17,16 @@ using runtime::blob_outcome;
 namespace journal = runtime::journal;
 
 /// The syncs that the runtime makes, for the proof that it needs each of them.
-enum class sync_kind { none, journal_append, journal_rewrite, journal_folder, spool_file, spool_folder };
+enum class sync_kind {
+  none,
+  journal_append,
+  journal_rewrite,
+  journal_folder,
+  recovered_journal,
+  recovered_folder,
+  spool_file,
+  spool_folder
+};
 
 struct scenario {
   std::uint64_t seed = 1;
@@ -130,6 +139,7 @@ class world {
 
   io::forgetful_disk journal_disk_, spool_disk_;
   std::unique_ptr<journal::journal> journal_;
+  bool opening_ = false;
   std::unique_ptr<queue> queue_;
   std::uint64_t boots_ = 0;
   std::size_t crash_at_ = 0;  ///< this boundary crashes; 0: none
