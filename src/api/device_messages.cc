@@ -29,6 +29,8 @@ wire::hub_response failure_for(const wire::device_request& r, error e) {
     return failed<wire::certificate_response>(wire::reqid_of(r), std::move(e));
   if (std::holds_alternative<wire::transfer_report>(r))
     return failed<wire::transfer_report_response>(wire::reqid_of(r), std::move(e));
+  if (std::holds_alternative<wire::grant_renew_request>(r))
+    return failed<wire::grant_renew_response>(wire::reqid_of(r), std::move(e));
   return failed<wire::storage_token_response>(wire::reqid_of(r), std::move(e));
 }
 
@@ -108,6 +110,9 @@ io::task<void> device_messages::answer_request(std::string device, std::string i
     out = std::move(answer);
   } else if (auto* report = std::get_if<wire::transfer_report>(&r)) {
     auto answer = co_await backend_.grants.report(device, std::move(*report));
+    out = std::move(answer);
+  } else if (auto* renewal = std::get_if<wire::grant_renew_request>(&r)) {
+    auto answer = co_await backend_.grants.renew(device, std::move(*renewal));
     out = std::move(answer);
   } else {
     out = backend_.grants.certificate(device, std::get<wire::certificate_request>(r));

@@ -42,10 +42,10 @@ http::server_response refusal(const error& e) {
 
 io::task<result<storage::object_info>> store(rest_context& c, http::server_request& r, storage::local_access access) {
   auto folder = std::make_shared<storage::local_store>(c.backend->local_root(), access.container);
-  auto begin = [folder, object = access.object,
-                wanted = conditions(r)]() -> result<std::shared_ptr<storage::local_upload>> {
+  auto begin = [folder, access, wanted = conditions(r)]() -> result<std::shared_ptr<storage::local_upload>> {
     CHECK(folder->prepare());
-    TRY(auto upload, folder->begin(object, wanted));
+    TRY(auto upload, access.parts_id.empty() ? folder->begin(access.object, wanted)
+                                             : folder->begin_part(access.parts_id, access.part, wanted));
     return std::make_shared<storage::local_upload>(std::move(upload));
   };
   CO_TRY(auto upload, co_await io::run_on(c.disk, std::move(begin)));

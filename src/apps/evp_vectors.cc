@@ -2,236 +2,68 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/json.hpp>
-#include <boost/url.hpp>
 #include <cstdio>
-#include <functional>
 #include <span>
+#include <vector>
 
-#include "auth/azure_sas.h"
-#include "auth/sigv4.h"
+#include "apps/vectors/vectors.h"
 #include "io/files.h"
 
 namespace {
 
-namespace json = boost::json;
 using namespace evp;
+using namespace evp::vectors;
 
 constexpr std::size_t max_file_bytes = 64 << 20;
 
-constexpr std::string_view usage =
-    R"(usage: evp-vectors TYPE FILE...
-
-Signs every case of the files with OpenEVP's own signer and compares the outcome with what the file says.
-  s3 (also: aws, minio)   presigned S3 URLs: the whole URL, its query sorted by name
-  azure                   shared access signatures: the string-to-sign, and the query sorted by name
-Prints "N of M equal" and the first case that differs; with several files also the numbers of each.
-Exit status: 0 all equal; 1 a case differs, or a file is unreadable or holds no case; 2 wrong usage.
-)";
-
-/// What a case should give and what the signer gave. Both are texts that can be compared and shown: vectors hold
-/// test keys only.
-struct outcome {
-  std::string name, expected, got;
+struct vector_type {
+  std::string_view name;
+  sign_case sign;
+  std::string_view help;
+};
+constexpr vector_type types[] = {
+    {"s3", sign_s3, "presigned S3 URLs (also as: aws, minio), and the requests of AWS's own test suite"},
+    {"aws", sign_s3, ""},
+    {"minio", sign_s3, ""},
+    {"ibm", sign_ibm, "S3 URLs of IBM Cloud Object Storage"},
+    {"azure", sign_azure, "shared access signatures: the string-to-sign and the query"},
+    {"gcs", sign_gcs, "signed URLs and POST policies of Google Cloud Storage (V4)"},
+    {"oss", sign_oss, "Alibaba OSS, V4 and V1, URLs and Authorization fields"},
+    {"cos", sign_cos, "Tencent COS"},
+    {"obs", sign_obs, "Huawei OBS"},
+    {"tos", sign_tos, "Volcengine TOS"},
+    {"bos", sign_bos, "Baidu BOS"},
+    {"qiniu", sign_qiniu, "upload tokens and download URLs of Qiniu Kodo"},
+    {"swift", sign_swift, "temporary URLs of OpenStack Swift"},
+    {"post-policy", sign_post_policy, "S3 upload forms: policy, fields and signature"},
 };
 
-std::string text(const json::object& o, std::string_view name) {
-  const auto* v = o.if_contains(name);
-  if (!v || v->is_null()) return {};
-  if (v->is_string()) return std::string(v->as_string());
-  return json::serialize(*v);
+void print_usage(std::FILE* out) {
+  fmt::print(out,
+             "usage: evp-vectors TYPE FILE...\n\n"
+             "Signs every case of the files with OpenEVP's own signer and compares the outcome with what the file "
+             "says.\nURLs are compared whole, their queries in order of name.\n");
+  for (const auto& t : types)
+    if (!t.help.empty()) fmt::print(out, "  {:<12} {}\n", t.name, t.help);
+  fmt::print(out,
+             "Prints \"N of M equal\" and the first case that differs; with several files also the numbers of each.\n"
+             "Exit status: 0 all equal; 1 a case differs, or a file is unreadable or holds no case; 2 wrong usage.\n");
 }
 
-/// Decoded parameters in order of name: what two signers must agree on, whatever order they write it in.
-std::string sorted_query(std::string_view query) {
-  std::vector<std::string> lines;
-  for (const auto& p : boost::urls::params_encoded_view(query))
-    lines.push_back(fmt::format("{}={}", p.key.decode(), p.value.decode()));
-  std::sort(lines.begin(), lines.end());
-  return fmt::format("{}", fmt::join(lines, "\n"));
+/// The cases of a file: an array, the arrays of objects in an object, or an object that is itself one case.
+std::vector<const json::object*> cases_of(const json::value& file) {
+  std::vector<const json::object*> found;
+  const auto add = [&](const json::value& v) {
+    if (!v.is_array()) return;
+    for (const auto& c : v.as_array())
+      if (c.is_object()) found.push_back(&c.as_object());
+  };
+  add(file);
+  if (file.is_object())
+    for (const auto& member : file.as_object()) add(member.value());
+  if (found.empty() && file.is_object() && !file.as_object().contains("cases")) found.push_back(&file.as_object());
+  return found;
 }
-
-std::string sorted_url(std::string_view url) {
-  const auto mark = std::min(url.find('?'), url.size());
-  const auto query = mark < url.size() ? url.substr(mark + 1) : std::string_view();
-  return fmt::format("{}\n{}", url.substr(0, mark), sorted_query(query));
-}
-
-// ---- S3 ----
-
-struct s3_operation {
-  std::string_view op, method, sdk_name;  ///< sdk_name: what the vendor's SDK adds as x-id, if it does
-};
-constexpr s3_operation s3_operations[] = {
-    {"put", "PUT", "PutObject"},
-    {"get", "GET", "GetObject"},
-    {"head", "HEAD", "HeadObject"},
-    {"part", "PUT", "UploadPart"},
-    {"create", "POST", ""},
-    {"complete", "POST", ""},
-    {"delete", "DELETE", "DeleteObject"},
-    {"abort", "DELETE", "AbortMultipartUpload"},
-};
-
-/// The case's request, from its input alone: nothing is read from the URL that it is compared with.
-result<outcome> sign_s3(const json::object& file, const json::object& c) {
-  const bool from_sdk = c.contains("input");  // the AWS SDK's form: it adds parameters of its own
-  const auto& input = from_sdk ? c.at("input").as_object() : c;
-  const auto op = text(input, "op");
-  const auto* known =
-      std::find_if(std::begin(s3_operations), std::end(s3_operations), [&](auto& o) { return o.op == op; });
-  if (known == std::end(s3_operations)) return fail(errc::unsupported, "unknown op " + op);
-
-  auth::aws_credentials credentials{text(file, "access_key"), secret(text(file, "secret_key")),
-                                    secret(text(input, "token"))};
-  const auth::sigv4_signer signer(std::move(credentials), "us-east-1");
-
-  auto bucket = text(file, "bucket");
-  if (bucket.empty()) bucket = "examplebucket";
-  auto endpoint = text(input, "endpoint");
-  if (endpoint.empty()) endpoint = "https://s3.us-east-1.amazonaws.com";
-  const auto colon = endpoint.find("://");
-  const bool path_style = text(input, "pathStyle") == "true";
-
-  auth::sigv4_request request;
-  request.method = known->method;
-  request.scheme = endpoint.substr(0, colon);
-  request.authority = (path_style ? "" : bucket + ".") + endpoint.substr(colon + 3);
-  request.path = (path_style ? "/" + bucket : "") + "/" + text(input, "key");
-  if (op == "create") request.query.emplace_back("uploads", "");
-  for (const auto* name : {"uploadId", "partNumber"})
-    if (input.contains(name)) request.query.emplace_back(name, text(input, name));
-  if (from_sdk) {
-    request.query.emplace_back("X-Amz-Content-Sha256", auth::unsigned_payload);
-    if (!known->sdk_name.empty()) request.query.emplace_back("x-id", known->sdk_name);
-  }
-  for (const auto& [name, field] :
-       {std::pair("contentType", "Content-Type"), std::pair("contentMD5", "Content-MD5"),
-        std::pair("contentLength", "Content-Length"), std::pair("sha256", "x-amz-checksum-sha256")})
-    if (input.contains(name)) request.fields.push_back({field, text(input, name)});
-  if (const auto* meta = input.if_contains("meta"))
-    for (const auto& [name, value] : meta->as_object())
-      request.fields.push_back({"x-amz-meta-" + std::string(name), std::string(value.as_string())});
-
-  TRY(const auto now, parse_rfc3339(text(file, "sdk_frozen_clock_utc")));
-  const auto url = signer.presign(request, now, seconds(std::stoll("0" + text(input, "expires"))));
-  return outcome{from_sdk ? text(input, "id") : op + " " + text(input, "key"), sorted_url(text(c, "url")),
-                 sorted_url(url.reveal())};
-}
-
-// ---- Azure ----
-
-/// "2024-05-06T00:00:00.000Z" as it stands in signatures: without fractions.
-std::string whole_seconds(const std::string& t) {
-  const auto parsed = parse_rfc3339(t);
-  return parsed ? format_rfc3339_seconds(*parsed) : t;
-}
-
-result<std::optional<timestamp>> time_of(const json::object& c, std::string_view name) {
-  if (!c.contains(name)) return std::nullopt;
-  TRY(const auto t, parse_rfc3339(text(c, name)));
-  return t;
-}
-
-auth::azure_delegation_key delegation_key(const json::object& k) {
-  return {text(k, "signedObjectId"),
-          text(k, "signedTenantId"),
-          whole_seconds(text(k, "signedStartsOn")),
-          whole_seconds(text(k, "signedExpiresOn")),
-          text(k, "signedService"),
-          text(k, "signedVersion"),
-          secret(text(k, "value"))};
-}
-
-/// Cases about required fields and parameters say nothing but those: what they are about stands in their string-to-sign
-/// (permissions, start, expiry, resource) and the version in their key.
-json::object with_inputs(const json::object& file, json::object c) {
-  if (c.contains("kind")) return c;
-  std::vector<std::string> lines{""};
-  for (const char ch : text(c, "string_to_sign")) {
-    if (ch == '\n')
-      lines.emplace_back();
-    else
-      lines.back() += ch;
-  }
-  lines.resize(std::max<std::size_t>(lines.size(), 4));
-  std::vector<std::string> resource{""};  // "", "blob", account, container, path
-  for (const char ch : lines[3]) {
-    if (ch == '/' && resource.size() < 5)
-      resource.emplace_back();
-    else
-      resource.back() += ch;
-  }
-  resource.resize(5);
-  c["kind"] = "user-delegation";
-  c["permissions"] = lines[0];
-  if (!lines[1].empty()) c["st"] = lines[1];
-  if (!lines[2].empty()) c["se"] = lines[2];
-  c["account"] = resource[2];
-  c["container"] = resource[3];
-  c["blob"] = resource[4];
-  const auto* key = file.if_contains("user_delegation_key");
-  c["version"] = key ? text(key->as_object(), "signedVersion") : "";
-  return c;
-}
-
-result<auth::azure_signed_query> sign_azure_account(const auth::azure_sas_signer& signer, const json::object& c) {
-  auth::azure_account_sas sas;
-  sas.version = text(c, "version");
-  sas.services = text(c, "ss");
-  sas.resource_types = text(c, "srt");
-  sas.permissions = text(c, "permissions");
-  TRY(sas.starts, time_of(c, "st"));
-  TRY(sas.expires, time_of(c, "se"));
-  sas.addresses = text(c, "sip");
-  sas.protocol = text(c, "spr");
-  sas.encryption_scope = text(c, "ses");
-  return signer.sign(sas);
-}
-
-result<auth::azure_signed_query> sign_azure_service(const auth::azure_sas_signer& signer, const json::object& file,
-                                                    const json::object& c) {
-  auth::azure_service_sas sas;
-  sas.version = text(c, "version");
-  sas.container = text(c, "container");
-  sas.path = c.contains("directory") ? text(c, "directory") : text(c, "blob");
-  if (c.contains("depth")) sas.depth = int(c.at("depth").as_int64());
-  sas.permissions = text(c, "permissions");
-  TRY(sas.starts, time_of(c, "st"));
-  TRY(sas.expires, time_of(c, "se"));
-  sas.policy = text(c, "si");
-  sas.addresses = text(c, "sip");
-  sas.protocol = text(c, "spr");
-  sas.encryption_scope = text(c, "ses");
-  sas.cache_control = text(c, "rscc");
-  sas.content_disposition = text(c, "rscd");
-  sas.content_encoding = text(c, "rsce");
-  sas.content_language = text(c, "rscl");
-  sas.content_type = text(c, "rsct");
-  if (text(c, "kind") == "user-delegation") sas.delegation = delegation_key(file.at("user_delegation_key").as_object());
-  if (const auto* fields = c.if_contains("request_headers"))
-    for (const auto& [name, value] : fields->as_object()) sas.required_fields.emplace_back(name, value.as_string());
-  if (const auto* query = c.if_contains("request_query"))
-    for (const auto& [name, value] : query->as_object()) sas.required_query.emplace_back(name, value.as_string());
-  return signer.sign(sas);
-}
-
-result<outcome> sign_azure(const json::object& file, const json::object& given) {
-  const auto c = with_inputs(file, given);
-  const auto kind = text(c, "kind");
-  const auto account = text(file.contains("account") ? file : c, "account");
-  TRY(const auto signer, auth::azure_sas_signer::make(account, secret(text(file, "account_key"))));
-  if (kind != "account" && kind != "service" && kind != "directory-service-sas" && kind != "user-delegation")
-    return fail(errc::unsupported, "unknown kind " + kind);
-  TRY(const auto made, kind == "account" ? sign_azure_account(signer, c) : sign_azure_service(signer, file, c));
-  return outcome{fmt::format("{} {} {}", kind, text(c, "version"), text(c, "blob") + text(c, "directory")),
-                 text(c, "string_to_sign") + "\n---\n" + sorted_query(text(c, "query")),
-                 made.string_to_sign + "\n---\n" + sorted_query(made.query.reveal())};
-}
-
-// ---- files ----
-
-using signer = std::function<result<outcome>(const json::object& file, const json::object& c)>;
 
 struct tally {
   std::size_t equal = 0, all = 0;
@@ -239,16 +71,16 @@ struct tally {
 };
 
 /// Signs the cases of one file. A case that cannot be signed differs.
-result<tally> check_file(const std::string& path, const signer& sign) {
+result<tally> check_file(const std::string& path, sign_case sign) {
   TRY(const auto bytes, io::read_file(path, max_file_bytes));
   tally t;
   try {  // Boost.JSON reports a file of another form by exceptions
     const auto parsed = json::parse(bytes);
-    const auto& file = parsed.as_object();
-    for (const auto& c : file.at("cases").as_array()) {
+    const source from{path, parsed.is_object() ? parsed.as_object() : json::object()};
+    for (const auto* c : cases_of(parsed)) {
       ++t.all;
-      const auto o = sign(file, c.as_object());
-      if (o && o->got == o->expected) {
+      const auto o = sign(from, *c);
+      if (o && o->got == o->expected && !o->expected.empty()) {
         ++t.equal;
       } else if (t.first_difference.empty()) {
         const auto where = fmt::format("first that differs: {}, case {}", path, t.all);
@@ -264,7 +96,7 @@ result<tally> check_file(const std::string& path, const signer& sign) {
 }
 
 /// Prints the tally of each file and of all; true when all cases of all files are equal.
-bool check_files(std::span<char*> paths, const signer& sign) {
+bool check_files(std::span<char*> paths, sign_case sign) {
   tally total;
   bool readable = true;
   for (const std::string path : paths) {
@@ -286,17 +118,15 @@ bool check_files(std::span<char*> paths, const signer& sign) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string_view type = argc > 1 ? argv[1] : "";
-  if (type == "--help" || type == "-h") {
-    fmt::print("{}", usage);
+  const std::string_view name = argc > 1 ? argv[1] : "";
+  if (name == "--help" || name == "-h") {
+    print_usage(stdout);
     return 0;
   }
-  signer sign;
-  if (type == "s3" || type == "aws" || type == "minio") sign = sign_s3;
-  if (type == "azure") sign = sign_azure;
-  if (!sign || argc < 3) {
-    fmt::print(stderr, "{}", usage);
+  const auto* type = std::find_if(std::begin(types), std::end(types), [&](auto& t) { return t.name == name; });
+  if (type == std::end(types) || argc < 3) {
+    print_usage(stderr);
     return 2;
   }
-  return check_files(std::span(argv + 2, std::size_t(argc - 2)), sign) ? 0 : 1;
+  return check_files(std::span(argv + 2, std::size_t(argc - 2)), type->sign) ? 0 : 1;
 }

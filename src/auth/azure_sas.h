@@ -23,6 +23,7 @@ inline constexpr std::string_view azure_sas_version = "2022-11-02";
 struct azure_delegation_key {
   std::string object_id, tenant_id, starts, expires, service, version;
   secret value;  ///< base64
+  friend bool operator==(const azure_delegation_key&, const azure_delegation_key&) = default;
 };
 
 /// What a SAS for a blob, a container or a directory permits. Empty texts are left out.

@@ -1,42 +1,62 @@
 #include "auth/sigv4.h"
 
 #include <algorithm>
+#include <compare>
+#include <cstdint>
 
-#include "base/crypto.h"
 #include "base/encoding.h"
 
 namespace evp::auth {
 namespace {
 
-using parameters = std::vector<std::pair<std::string, std::string>>;
-
-constexpr std::string_view algorithm = "AWS4-HMAC-SHA256";
-constexpr std::string_view token_name = "X-Amz-Security-Token";
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = char(c + 32);
-  return out;
-}
-
-/// Names and values encoded, then sorted by encoded name and value ("Task 1: Create a canonical request", step 3).
-std::string canonical_query(const parameters& query) {
-  parameters encoded;
-  encoded.reserve(query.size());
-  for (const auto& [name, value] : query) encoded.emplace_back(percent_encode(name), percent_encode(value));
-  std::sort(encoded.begin(), encoded.end());
-  std::string out;
-  for (const auto& [name, value] : encoded) {
-    if (!out.empty()) out += '&';
-    out.append(name).append("=").append(value);
+/// Encoded "name=value" pairs, in one buffer; sorted by name and value when they are written out.
+class canonical_query {
+ public:
+  explicit canonical_query(bool bare_empty_values) : bare_(bare_empty_values) {
+    text_.reserve(768);
+    pairs_.reserve(12);
   }
-  return out;
-}
+  void add(std::string_view name, std::string_view value) {
+    pair p{std::uint32_t(text_.size()), 0, 0, 0};
+    append_percent_encoded(text_, name);
+    p.name_end = p.value = std::uint32_t(text_.size());
+    append_percent_encoded(text_, value);
+    p.end = std::uint32_t(text_.size());
+    pairs_.push_back(p);
+  }
+  /// "Task 1: Create a canonical request", step 3.
+  void append_to(std::string& out) {
+    std::sort(pairs_.begin(), pairs_.end(), [this](const pair& a, const pair& b) {
+      const auto by_name = name(a) <=> name(b);
+      return by_name != 0 ? by_name < 0 : value(a) < value(b);
+    });
+    bool first = true;
+    for (const auto& p : pairs_) {
+      if (!first) out += '&';
+      first = false;
+      out += name(p);
+      if (p.value == p.end && bare_) continue;
+      out += '=';
+      out += value(p);
+    }
+  }
+
+ private:
+  struct pair {
+    std::uint32_t name, name_end, value, end;
+  };
+  std::string_view name(const pair& p) const { return std::string_view(text_).substr(p.name, p.name_end - p.name); }
+  std::string_view value(const pair& p) const { return std::string_view(text_).substr(p.value, p.end - p.value); }
+
+  std::string text_;
+  std::vector<pair> pairs_;
+  bool bare_;
+};
 
 /// White space at the ends goes, and runs of spaces within become one.
 std::string canonical_value(std::string_view value) {
   std::string out;
+  out.reserve(value.size());
   for (const char c : value) {
     const char plain = c == '\t' ? ' ' : c;
     if (plain == ' ' && (out.empty() || out.back() == ' ')) continue;
@@ -46,105 +66,198 @@ std::string canonical_value(std::string_view value) {
   return out;
 }
 
-/// Lower-case names in order, Host among them; several fields of one name become one with a comma between.
-http::headers canonical_fields(const sigv4_request& request) {
-  http::headers sorted{{"host", request.host.empty() ? request.authority : request.host}};
-  for (const auto& f : request.fields) sorted.push_back({lower(f.name), canonical_value(f.value)});
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  http::headers merged;
-  for (auto& f : sorted) {
-    if (!merged.empty() && merged.back().name == f.name)
-      merged.back().value.append(",").append(f.value);
-    else
-      merged.push_back(std::move(f));
-  }
-  return merged;
-}
+/// The fields that are signed: lower-case names in order, several of one name joined by a comma, and the list of names.
+struct canonical_fields {
+  http::headers sorted;
+  std::string names;
 
-std::string names_of(const http::headers& canonical) {
-  std::string out;
-  for (const auto& f : canonical) {
-    if (!out.empty()) out += ';';
-    out += f.name;
+  canonical_fields(const sigv4_request& request, const v4_dialect& dialect, const http::headers& more = {}) {
+    sorted.reserve(1 + request.fields.size() + more.size());
+    if (dialect.lists_all_fields) sorted.push_back({"host", request.sent_host()});
+    for (const auto* all : {&request.fields, &more})
+      for (const auto& f : *all) add(f, request, dialect);
+    std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    merge();
+    for (const auto& f : sorted) {
+      if (!dialect.lists_all_fields && is_signed_anyway(f.name, dialect)) continue;
+      if (!names.empty()) names += ';';
+      names += f.name;
+    }
   }
+
+  void append_to(std::string& out) const {
+    for (const auto& f : sorted) out.append(f.name).append(":").append(f.value).append("\n");
+    out.append("\n").append(names).append("\n");
+  }
+
+  /// The value of a field, by its name in lower case, or nothing.
+  std::string_view value_of(std::string_view name) const {
+    for (const auto& f : sorted)
+      if (f.name == name) return f.value;
+    return {};
+  }
+
+ private:
+  static bool is_signed_anyway(std::string_view name, const v4_dialect& dialect) {
+    return name == "content-type" || name == "content-md5" || name.starts_with(dialect.prefix);
+  }
+  void add(const http::header& f, const sigv4_request& request, const v4_dialect& dialect) {
+    auto name = to_lower(f.name);
+    if (!dialect.lists_all_fields && !is_signed_anyway(name, dialect)) {
+      const auto& also = request.additional_fields;
+      if (std::none_of(also.begin(), also.end(), [&](auto& a) { return http::same_name(a, name); })) return;
+    }
+    sorted.push_back({std::move(name), canonical_value(f.value)});
+  }
+  void merge() {
+    for (std::size_t i = 1; i < sorted.size();) {
+      if (sorted[i - 1].name != sorted[i].name) {
+        ++i;
+        continue;
+      }
+      sorted[i - 1].value.append(",").append(sorted[i].value);
+      sorted.erase(sorted.begin() + std::ptrdiff_t(i));
+    }
+  }
+};
+
+std::string base_of(const sigv4_request& request) {
+  std::string out;
+  out.reserve(1024);
+  out.append(request.scheme).append("://").append(request.authority);
+  append_percent_encoded(out, request.path, true);
   return out;
 }
 
-std::string base_of(const sigv4_request& request) {
-  return request.scheme + "://" + request.authority + percent_encode(request.path, true);
+std::string start_of_canonical_request(const sigv4_request& request) {
+  std::string out;
+  out.reserve(1024);
+  out.append(request.method).append("\n");
+  append_percent_encoded(out, request.signed_path.empty() ? request.path : request.signed_path, true);
+  return out.append("\n");
 }
 
 }  // namespace
 
-sigv4_signer::sigv4_signer(aws_credentials credentials, std::string region, std::string service)
-    : credentials_(std::move(credentials)), region_(std::move(region)), service_(std::move(service)) {}
+secret v4_draft::finish(std::string_view signature) const {
+  std::string url;
+  url.reserve(url_until_signature.size() + 2 * signature.size());
+  return secret(url.append(url_until_signature).append(to_hex(signature)));
+}
+
+sigv4_signer::sigv4_signer(aws_credentials credentials, std::string region, std::string service,
+                           const v4_dialect& dialect)
+    : credentials_(std::move(credentials)),
+      region_(std::move(region)),
+      service_(std::move(service)),
+      dialect_(&dialect) {}
 
 secret sigv4_signer::presign(const sigv4_request& request, timestamp now, seconds expires) const {
-  const auto date_time = format_basic(now);
-  const auto fields = canonical_fields(request);
-  auto query = request.query;
-  query.emplace_back("X-Amz-Algorithm", algorithm);
-  query.emplace_back("X-Amz-Credential", credentials_.access_key_id + "/" + scope(date_time.substr(0, 8)));
-  query.emplace_back("X-Amz-Date", date_time);
-  query.emplace_back("X-Amz-Expires", std::to_string(expires.count()));
-  query.emplace_back("X-Amz-SignedHeaders", names_of(fields));
-  if (!credentials_.session_token.empty()) query.emplace_back(token_name, credentials_.session_token.reveal());
+  const auto d = draft(request, now, expires);
+  return d.finish(key_of(at(now)).sign(d.string_to_sign));
+}
 
-  const auto text = canonical_query(query);
-  const auto signed_text = signature(request, text, fields, unsigned_payload, date_time);
-  return secret(base_of(request) + "?" + text + "&X-Amz-Signature=" + signed_text);
+v4_draft sigv4_signer::draft(const sigv4_request& request, timestamp now, seconds expires) const {
+  const auto& m = at(now);
+  const canonical_fields fields(request, *dialect_);
+
+  canonical_query query(dialect_->bare_empty_values);
+  for (const auto& [key, value] : request.query) query.add(key, value);
+  const auto& name = dialect_->name;
+  query.add(name.algorithm, dialect_->algorithm);
+  query.add(name.credential, credentials_.access_key_id + "/" + m.scope);
+  query.add(name.date, m.date_time);
+  query.add(name.expires, std::to_string(expires.count()));
+  if (!fields.names.empty()) query.add(name.names, fields.names);
+  if (!credentials_.session_token.empty()) query.add(name.token, credentials_.session_token.reveal());
+
+  auto canonical = start_of_canonical_request(request);
+  const auto query_begin = canonical.size();
+  query.append_to(canonical);
+  const auto query_size = canonical.size() - query_begin;
+  v4_draft out;
+  out.url_until_signature = base_of(request);
+  out.url_until_signature.append("?").append(canonical, query_begin, query_size);
+  out.url_until_signature.append("&").append(name.signature).append("=");
+
+  canonical += '\n';
+  fields.append_to(canonical);
+  const auto payload = fields.value_of(to_lower(name.payload));
+  canonical += !request.payload_sha256.empty() ? std::string_view(request.payload_sha256)
+               : !payload.empty()              ? payload
+                                               : unsigned_payload;
+  out.string_to_sign = string_to_sign(m, canonical);
+  return out;
 }
 
 http::headers sigv4_signer::sign_headers(const sigv4_request& request, timestamp now,
                                          std::string_view payload_sha256) const {
-  const auto date_time = format_basic(now);
-  http::headers added{{"X-Amz-Date", date_time}, {"X-Amz-Content-Sha256", std::string(payload_sha256)}};
+  const auto& m = at(now);
+  const auto& name = dialect_->name;
+  http::headers added{{std::string(name.date), m.date_time}, {std::string(name.payload), std::string(payload_sha256)}};
   if (!credentials_.session_token.empty())
-    added.push_back({std::string(token_name), credentials_.session_token.reveal()});
+    added.push_back({std::string(name.token), credentials_.session_token.reveal()});
 
-  auto whole = request;
-  whole.fields.insert(whole.fields.end(), added.begin(), added.end());
-  const auto fields = canonical_fields(whole);
-  const auto signed_text = signature(request, canonical_query(request.query), fields, payload_sha256, date_time);
-  added.push_back({"Authorization", std::string(algorithm) + " Credential=" + credentials_.access_key_id + "/" +
-                                        scope(date_time.substr(0, 8)) + ", SignedHeaders=" + names_of(fields) +
-                                        ", Signature=" + signed_text});
+  const canonical_fields fields(request, *dialect_, added);
+  canonical_query query(dialect_->bare_empty_values);
+  for (const auto& [key, value] : request.query) query.add(key, value);
+  auto canonical = start_of_canonical_request(request);
+  query.append_to(canonical);
+  canonical += '\n';
+  fields.append_to(canonical);
+  canonical += payload_sha256;
+  const auto signature = to_hex(key_of(m).sign(string_to_sign(m, canonical)));
+
+  auto value = std::string(dialect_->algorithm) + " Credential=" + credentials_.access_key_id + "/" + m.scope;
+  if (dialect_->lists_all_fields)
+    value += ", SignedHeaders=" + fields.names + ", Signature=" + signature;
+  else
+    value += (fields.names.empty() ? "" : ",AdditionalHeaders=" + fields.names) + ",Signature=" + signature;
+  added.push_back({"Authorization", std::move(value)});
   return added;
 }
 
-std::string sigv4_signer::url_of(const sigv4_request& request) {
-  const auto query = canonical_query(request.query);
-  return query.empty() ? base_of(request) : base_of(request) + "?" + query;
+std::string sigv4_signer::url_of(const sigv4_request& request, const v4_dialect& dialect) {
+  auto url = base_of(request);
+  if (request.query.empty()) return url;
+  canonical_query query(dialect.bare_empty_values);
+  for (const auto& [name, value] : request.query) query.add(name, value);
+  url += '?';
+  query.append_to(url);
+  return url;
 }
 
-std::string sigv4_signer::signature(const sigv4_request& request, std::string_view canonical_query,
-                                    const http::headers& fields, std::string_view payload,
-                                    const std::string& date_time) const {
-  std::string canonical = request.method + "\n" + percent_encode(request.path, true) + "\n";
-  canonical.append(canonical_query).append("\n");
-  for (const auto& f : fields) canonical.append(f.name).append(":").append(f.value).append("\n");
-  canonical.append("\n").append(names_of(fields)).append("\n").append(payload);
+std::string sigv4_signer::sign_text(std::string_view text, timestamp now) const { return key_of(at(now)).sign(text); }
 
-  const std::string day = date_time.substr(0, 8);
-  std::string to_sign(algorithm);
-  to_sign.append("\n").append(date_time).append("\n").append(scope(day)).append("\n");
-  to_sign.append(to_hex(sha256(canonical)));
-  return to_hex(hmac_sha256(signing_key(day).reveal(), to_sign));
+std::string sigv4_signer::credential(timestamp now) const { return credentials_.access_key_id + "/" + at(now).scope; }
+
+const sigv4_signer::moment& sigv4_signer::at(timestamp now) const {
+  const auto second = std::chrono::floor<seconds>(now);
+  if (moment_.second == second) return moment_;
+  moment_.second = second;
+  moment_.date_time = format_basic(now);
+  moment_.scope = moment_.date_time.substr(0, 8);
+  moment_.scope.append("/").append(region_).append("/").append(service_).append("/").append(dialect_->terminator);
+  return moment_;
 }
 
-const secret& sigv4_signer::signing_key(std::string_view day) const {
-  if (key_day_ == day) return key_;
-  const secret seed("AWS4" + credentials_.secret_access_key.reveal());
-  const secret by_day(hmac_sha256(seed.reveal(), day));
-  const secret by_region(hmac_sha256(by_day.reveal(), region_));
-  const secret by_service(hmac_sha256(by_region.reveal(), service_));
-  key_ = secret(hmac_sha256(by_service.reveal(), "aws4_request"));
-  key_day_ = day;
-  return key_;
+const hmac_key& sigv4_signer::key_of(const moment& m) const {
+  if (key_ && key_scope_ == m.scope) return *key_;
+  const auto step = [](const secret& key, std::string_view text) {
+    return secret(hmac(hash::sha256, key.reveal(), text));
+  };
+  const secret seed(std::string(dialect_->key_prefix) + credentials_.secret_access_key.reveal());
+  const auto by_service = step(step(step(seed, std::string_view(m.scope).substr(0, 8)), region_), service_);
+  key_.emplace(hash::sha256, step(by_service, dialect_->terminator).reveal());
+  key_scope_ = m.scope;
+  return *key_;
 }
 
-std::string sigv4_signer::scope(std::string_view day) const {
-  return std::string(day) + "/" + region_ + "/" + service_ + "/aws4_request";
+std::string sigv4_signer::string_to_sign(const moment& m, std::string_view canonical_request) const {
+  std::string out;
+  out.reserve(192);
+  out.append(dialect_->algorithm).append("\n").append(m.date_time).append("\n").append(m.scope).append("\n");
+  return out.append(to_hex(digest(hash::sha256, canonical_request)));
 }
 
 }  // namespace evp::auth

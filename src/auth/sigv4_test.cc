@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "auth/test_request.h"
+
 namespace evp::auth {
 namespace {
 
@@ -103,6 +105,53 @@ TEST(sigv4_test, white_space_in_field_values_does_not_change_the_signature) {
   EXPECT_EQ(signer.presign(a, example_time, seconds(60)), signer.presign(b, example_time, seconds(60)));
   b.fields = {{"x-amz-meta-fw", "v 3"}};
   EXPECT_FALSE(signer.presign(a, example_time, seconds(60)) == signer.presign(b, example_time, seconds(60)));
+}
+
+// The dialects: expected values are those of the vendors' own SDKs.
+TEST(sigv4_test, an_oss_url_with_additional_fields_is_the_one_of_the_vendors_sdk) {
+  const sigv4_signer signer({sdk_id, sdk_key, secret()}, "cn-hangzhou", "oss", oss4);
+  auto r = test_request("PUT", "examplebucket.oss-cn-hangzhou.aliyuncs.com", "/plain");
+  r.signed_path = "/examplebucket/plain";
+  r.fields = {{"content-length", "5"}};
+  r.additional_fields = {"Content-Length"};
+  const auto url = signer.presign(r, sdk_time, seconds(900));
+  EXPECT_EQ(end_of(url, 64), "f4b8c1187db7d9beaf8e40142c45c67df536993816b86432afaabd8fc6189eb2");
+  EXPECT_THAT(url.reveal(), HasSubstr("/plain?x-oss-additional-headers=content-length&x-oss-credential="));
+  r.additional_fields.clear();
+  EXPECT_THAT(signer.presign(r, sdk_time, seconds(900)).reveal(), Not(HasSubstr("additional")));
+}
+
+TEST(sigv4_test, oss_signs_its_own_fields_and_the_content_type_unasked) {
+  const sigv4_signer signer({sdk_id, sdk_key, secret()}, "cn-hangzhou", "oss", oss4);
+  auto r = test_request("PUT", "examplebucket.oss-cn-hangzhou.aliyuncs.com", "/plain");
+  r.signed_path = "/examplebucket/plain";
+  const auto bare = end_of(signer.presign(r, sdk_time, seconds(900)), 64);
+  EXPECT_EQ(bare, "ee2e74c2ef64da9fac93a3e3a59ab39ea66f291eecc1425d00979730ae6c25bf");
+  r.fields = {{"X-Other", "1"}};
+  EXPECT_EQ(end_of(signer.presign(r, sdk_time, seconds(900)), 64), bare);
+  r.fields = {{"Content-Type", "image/png"}};
+  EXPECT_EQ(end_of(signer.presign(r, sdk_time, seconds(900)), 64),
+            "77ea1cb4057554190049f86bbac11bbfa765b1670e5862c4bad506142526580a");
+}
+
+TEST(sigv4_test, an_oss_authorization_field_lists_only_what_was_asked_for) {
+  const sigv4_signer signer({"ak", secret("sk"), secret()}, "cn-hangzhou", "oss", oss4);
+  auto r = test_request("PUT", "bucket.oss-cn-hangzhou.aliyuncs.com", "/x");
+  r.fields = {{"abc", "value"}};
+  r.additional_fields = {"abc"};
+  const auto fields = signer.sign_headers(r, sdk_time, unsigned_payload);
+  EXPECT_THAT(std::string(http::find(fields, "Authorization")),
+              testing::StartsWith("OSS4-HMAC-SHA256 Credential=ak/20240506/cn-hangzhou/oss/aliyun_v4_request,"
+                                  "AdditionalHeaders=abc,Signature="));
+  EXPECT_EQ(http::find(fields, "x-oss-content-sha256"), unsigned_payload);
+}
+
+TEST(sigv4_test, a_tos_url_is_the_one_of_the_vendors_sdk) {
+  const sigv4_signer signer({sdk_id, sdk_key, secret()}, "tos-cn-beijing.volces.com", "tos", tos4);
+  auto r = test_request("PUT", "examplebucket.tos-cn-beijing.volces.com", "/plain");
+  r.query = {{"X-Tos-Content-Sha256", "UNSIGNED-PAYLOAD"}};
+  EXPECT_EQ(end_of(signer.presign(r, sdk_time, seconds(900)), 64),
+            "8617cc2a45be2b918cac6f4404665f311a1f7fa6a9efed3e16f62d3c2fb4b603");
 }
 
 }  // namespace

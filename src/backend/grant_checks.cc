@@ -60,6 +60,8 @@ io::task<result<bool>> grants::settle_report(std::string device, wire::transfer_
     o.state = upload_state::failed;
     o.reason = reason_of(r);
     CO_CHECK(co_await ledger_.settle(std::move(o)));
+    const auto service = services_.find_revision(u.service_id, u.service_revision);
+    if (!u.parts_id.empty() && service) co_await abort(service, u);
     co_return false;
   }
   if (u.is_get) {  // the bytes are on the device: there is nothing to look at
@@ -82,6 +84,18 @@ io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
     o.reason = "the storage access service was changed or removed before the upload could be checked";
     CO_CHECK(co_await ledger_.settle(o));
     co_return fail(errc::failed_precondition, o.reason);
+  }
+  if (!u.parts_id.empty()) {
+    auto committed = co_await commit_once(service, u);
+    if (!committed && is_temporary(committed.error().code()))
+      co_return fail(std::move(std::move(committed).error().after(ask_again)));
+    if (!committed) {
+      ++counters_.mismatched;
+      o.reason = committed.error().message();
+      CO_CHECK(co_await ledger_.settle(o));
+      co_await abort(service, u);
+      co_return fail(errc::data_corrupt, o.reason);
+    }
   }
   const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
   if (!seen && seen.error().code() != errc::not_found) {
@@ -130,6 +144,7 @@ io::task<result<void>> grants::sweep_one(upload u) {
       o.reason = "the storage could not be asked: " + seen.error().message();
     }
     if (seen) o.size_bytes = seen->size;
+    if (!u.parts_id.empty() && o.state != upload_state::verified) co_await abort(service, u);
   }
   const auto moved = co_await ledger_.settle(std::move(o));
   if (!moved) co_return fail(moved.error());

@@ -154,47 +154,61 @@ io::task<result<wire::storage_token_response>> grants::make(std::string device, 
   name_parts parts{device, r.instance, r.filename, clock_.now()};
   CO_TRY(const auto object, service->names.expand(parts));
   co_await services_.prepare_once(service);
-  CO_TRY(auto out, sign(*service, object, r));
 
-  upload row;
-  row.grant_id = ledger_.new_id();
-  row.device = device;
-  row.instance = r.instance;
-  row.request_id = r.reqid;
-  row.service_id = service->view.id;
-  row.service_name = service->view.name;
-  row.service_revision = service->view.revision;
-  row.object = object;
-  row.is_get = r.operation == wire::blob_operation::get;
-  row.can_report = r.accepts("report/1");
-  row.size_declared = r.size;
-  row.issued_at = row.updated_at = clock_.now();
-  row.expires_at = *out.expires_at;
-  if (!r.accept.empty()) out.grant_id = row.grant_id;
-  CO_CHECK(co_await ledger_.issue(std::move(row)));
+  auto row = std::make_shared<upload>();
+  row->grant_id = ledger_.new_id();
+  row->device = device;
+  row->instance = r.instance;
+  row->request_id = r.reqid;
+  row->service_id = service->view.id;
+  row->service_name = service->view.name;
+  row->service_revision = service->view.revision;
+  row->object = object;
+  row->is_get = r.operation == wire::blob_operation::get;
+  row->can_report = r.accepts("report/1");
+  row->size_declared = r.size;
+  row->issued_at = row->updated_at = clock_.now();
+
+  const bool in_parts = goes_in_parts(*service, r, limits_);
+  auto signing = in_parts ? plan(service, row, r) : sign(service, object, r);
+  CO_TRY(auto out, co_await std::move(signing));
+  row->expires_at = in_parts ? clock_.now() + limits_.parts_live_for : *out.expires_at;
+  if (!r.accept.empty()) out.grant_id = row->grant_id;
+  const auto written = co_await ledger_.issue(*row);
+  if (!written) {
+    if (in_parts) co_await abort(service, *row);
+    co_return fail(written.error());
+  }
   CO_CHECK(devices_.check_active(device));  // blocked while the row was being written
   co_return out;
 }
 
-result<wire::storage_token_response> grants::sign(const live_service& s, const std::string& object,
-                                                  const wire::storage_token_request& r) const {
+storage::sign_spec grants::spec_of(const live_service& s, std::string object,
+                                   const wire::storage_token_request& r) const {
+  storage::sign_spec spec;
+  spec.op = r.operation == wire::blob_operation::get ? storage::operation::get : storage::operation::put;
+  spec.object = std::move(object);
+  spec.lifetime = s.view.expiration;
+  spec.portless_host = r.accept.empty();
+  if (spec.op == storage::operation::put) spec.fields = s.view.headers;
+  return spec;
+}
+
+io::task<result<wire::storage_token_response>> grants::sign(std::shared_ptr<live_service> s, std::string object,
+                                                            wire::storage_token_request r) const {
   const bool is_get = r.operation == wire::blob_operation::get;
   const bool is_older_agent = r.accept.empty();
-  const auto caps = s.driver->caps();
-  if (is_get && !caps.sign_get) return fail(errc::unsupported, "this storage offers no downloads");
+  const auto caps = s->driver->caps();
+  if (is_get && !caps.sign_get) co_return fail(errc::unsupported, "this storage offers no downloads");
   if (!is_get && r.size && *r.size > caps.max_put_bytes)
-    return fail(errc::too_large, "size",
-                "the storage takes at most " + std::to_string(caps.max_put_bytes) + " bytes in one upload");
+    co_return fail(errc::too_large, "size",
+                   "the storage takes at most " + std::to_string(caps.max_put_bytes) + " bytes in one upload");
 
-  storage::sign_spec spec;
-  spec.op = is_get ? storage::operation::get : storage::operation::put;
-  spec.object = object;
-  spec.lifetime = s.view.expiration;
-  spec.portless_host = is_older_agent;
-  if (!is_get) spec.fields = s.view.headers;
-  TRY(auto made, s.driver->sign(spec));
+  auto spec = spec_of(*s, std::move(object), r);
+  CO_TRY(auto made, co_await s->driver->sign(std::move(spec)));
   if (is_older_agent && request_bytes(made) > max_portless_bytes)
-    return fail(errc::too_large, "filename", "the signed URL is longer than this agent can send: use a shorter name");
+    co_return fail(errc::too_large, "filename",
+                   "the signed URL is longer than this agent can send: use a shorter name");
 
   wire::storage_token_response out;
   out.reqid = r.reqid;
@@ -202,11 +216,11 @@ result<wire::storage_token_response> grants::sign(const live_service& s, const s
   out.url = std::move(made.url);
   for (auto& h : made.fields) out.headers.push_back({std::move(h.name), std::move(h.value)});
   out.expires_at = made.expires_at;
-  if (is_older_agent) return out;
+  if (is_older_agent) co_return out;
   out.expires_in = std::max(milliseconds(0), made.expires_at - clock_.now());
   out.expect = std::move(made.expect);
-  if (r.accepts("certificate/1")) out.certificate_id = s.view.certificate_id;
-  return out;
+  if (r.accepts("certificate/1")) out.certificate_id = s->view.certificate_id;
+  co_return out;
 }
 
 wire::certificate_response grants::certificate(const std::string& device, const wire::certificate_request& r) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -23,7 +24,10 @@ struct grant_limits {
   milliseconds sweep_every{5'000};
   milliseconds sweep_after{10'000};  ///< beyond a grant's expiry, for uploads that were under way
   std::size_t sweep_batch = 100;
-  std::size_t sweep_parallel = 8;  ///< HEADs at once
+  std::size_t sweep_parallel = 8;           ///< HEADs at once
+  std::uint64_t parts_above = 64ULL << 20;  ///< a larger file goes in parts, where device and storage can
+  unsigned parts_in_parallel = 4;           ///< what a plan allows
+  milliseconds parts_live_for{86'400'000};  ///< an upload in parts without a renewal for so long is dropped
 };
 
 /// Confined to its executor. Every answer carries its failure inside, so that a device is always told.
@@ -46,6 +50,11 @@ class grants {
   /// stays "uploaded"), permission_denied (blocked).
   io::task<wire::transfer_report_response> report(std::string device, wire::transfer_report r);
 
+  /// Fresh signatures for parts of an upload that goes in parts; fewer than asked for where a message would get too
+  /// long. The upload's life is prolonged. Failures: not_found (no such upload of this device, or it is gone),
+  /// invalid_argument (parts that it does not have), permission_denied (blocked), rate_limited, and as issue.
+  io::task<wire::grant_renew_response> renew(std::string device, wire::grant_renew_request r);
+
   /// The CA bundle of a service. Failures: not_found, permission_denied (blocked).
   wire::certificate_response certificate(const std::string& device, const wire::certificate_request& r) const;
 
@@ -66,10 +75,30 @@ class grants {
  private:
   struct pending;
   struct memory;
+  struct committing;
   io::task<void> work(std::string key, std::shared_ptr<pending> p, std::string device, wire::storage_token_request r);
   io::task<result<wire::storage_token_response>> make(std::string device, wire::storage_token_request r);
-  result<wire::storage_token_response> sign(const live_service& s, const std::string& object,
-                                            const wire::storage_token_request& r) const;
+  storage::sign_spec spec_of(const live_service& s, std::string object, const wire::storage_token_request& r) const;
+  io::task<result<wire::storage_token_response>> sign(std::shared_ptr<live_service> s, std::string object,
+                                                      wire::storage_token_request r) const;
+
+  // Uploads in parts (grant_plans.cc).
+  static bool goes_in_parts(const live_service& s, const wire::storage_token_request& r, const grant_limits& limits);
+  /// Begins the upload and signs its first page; fills parts_id and part_bytes of the row.
+  io::task<result<wire::storage_token_response>> plan(std::shared_ptr<live_service> s, std::shared_ptr<upload> row,
+                                                      wire::storage_token_request r) const;
+  /// Signs from first on, at most to last, as many as a message holds. The soonest expiry goes to expires_at.
+  io::task<result<std::vector<wire::grant_part>>> sign_parts(std::shared_ptr<live_service> s, upload row,
+                                                             unsigned first, unsigned last,
+                                                             std::shared_ptr<timestamp> expires_at) const;
+  io::task<result<wire::grant_renew_response>> sign_again(std::string device, wire::grant_renew_request r);
+  /// Makes the object of the parts that arrived. Errors: data_corrupt (a part is missing or has another size), and what
+  /// the storage says. An upload that the storage knows no more passes: it may have been committed before.
+  io::task<result<void>> commit(std::shared_ptr<live_service> s, upload row) const;
+  io::task<void> abort(std::shared_ptr<live_service> s, upload row) const;
+  /// Waits for the one commit of this upload that is under way, or starts it. It goes on when the wait is cancelled: a
+  /// storage may take minutes.
+  io::task<result<void>> commit_once(std::shared_ptr<live_service> s, upload row);
   result<void> take_token(const std::string& device);
   io::task<result<bool>> settle_report(std::string device, wire::transfer_report r);
   io::task<result<bool>> verify(upload u, wire::transfer_report r);
@@ -85,6 +114,7 @@ class grants {
   grant_limits limits_;
   counters counters_;
   std::unique_ptr<memory> memory_;
+  std::map<std::string, std::shared_ptr<committing>> commits_;  ///< under way, by grant id
   io::group running_;
 };
 

@@ -48,7 +48,9 @@ sql::upload_row to_row(const upload& u) {
           .sha256 = u.sha256,
           .issued_at = to_ms(u.issued_at),
           .expires_at = to_ms(u.expires_at),
-          .updated_at = to_ms(u.updated_at)};
+          .updated_at = to_ms(u.updated_at),
+          .parts_id = u.parts_id,
+          .part_bytes = std::int64_t(u.part_bytes)};
 }
 
 upload from_row(sql::upload_row r) {
@@ -69,7 +71,9 @@ upload from_row(sql::upload_row r) {
           .sha256 = std::move(r.sha256),
           .issued_at = from_ms(r.issued_at),
           .expires_at = from_ms(r.expires_at),
-          .updated_at = from_ms(r.updated_at)};
+          .updated_at = from_ms(r.updated_at),
+          .parts_id = std::move(r.parts_id),
+          .part_bytes = std::uint64_t(r.part_bytes)};
 }
 
 std::vector<upload> from_rows(std::vector<sql::upload_row> rows) {
@@ -108,6 +112,15 @@ io::task<result<bool>> ledger::settle(upload_outcome o) {
     return sql::change_upload(c, change);
   };
   co_return co_await db_.run<bool>(std::move(move));
+}
+
+io::task<result<void>> ledger::prolong(std::string grant_id, timestamp expires_at) {
+  std::function<result<bool>(sql::connection&)> move = [grant_id, expires_at](sql::connection& c) {
+    return sql::prolong_upload(c, grant_id, to_ms(expires_at));
+  };
+  CO_TRY(const bool open, co_await db_.run<bool>(std::move(move)));
+  if (!open) co_return fail(errc::not_found, "the upload has ended already");
+  co_return result<void>();
 }
 
 io::task<result<page<upload>>> ledger::list(upload_filter f, page_request r) {

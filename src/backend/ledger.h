@@ -37,6 +37,8 @@ struct upload {
   std::optional<std::uint64_t> size_declared, size_bytes;
   std::string sha256;
   timestamp issued_at, expires_at, updated_at;
+  std::string parts_id;          ///< the storage's id of an upload in parts; empty: in one piece
+  std::uint64_t part_bytes = 0;  ///< of each part but the last
 };
 
 struct upload_filter {
@@ -65,6 +67,8 @@ class ledger {
   io::task<result<void>> issue(upload u);
   /// Moves the row on, unless it is in a final state. True when it moved. Errors: the database's.
   io::task<result<bool>> settle(upload_outcome o);
+  /// Gives an open upload in parts more time. Errors: not_found (it is open no more), the database's.
+  io::task<result<void>> prolong(std::string grant_id, timestamp expires_at);
   /// Newest first. Errors: invalid_argument at "limit" or "cursor", the database's.
   io::task<result<page<upload>>> list(upload_filter f, page_request r);
   /// Errors: not_found, the database's.

@@ -130,34 +130,38 @@ result<std::unique_ptr<storage::driver>> services::make(const storage::driver_ty
   return std::move(made.instance);
 }
 
-result<services::checked> services::check(const service_input& in) const {
+io::task<result<services::checked>> services::check(service_input in) const {
   const auto all = types();
   const auto type = std::find_if(all.begin(), all.end(), [&](const auto& t) { return t.name == in.type; });
   if (type == all.end()) {
     std::string there;
     for (const auto& t : all) there.append(there.empty() ? "" : ", ").append(t.name);
-    return fail(errc::invalid_argument, "type", "type must be one of " + there);
+    co_return fail(errc::invalid_argument, "type", "type must be one of " + there);
   }
-  TRY(auto options, check_options(*type, in));
-  CHECK(check_headers(in.headers));
-  CHECK(check_certificate(in.certificate));
+  CO_TRY(auto options, check_options(*type, in));
+  CO_CHECK(check_headers(in.headers));
+  CO_CHECK(check_certificate(in.certificate));
   const auto& pattern = in.object_name_template;
-  TRY(auto names,
-      object_name_template::parse(pattern.empty() ? default_object_name_template : std::string_view(pattern)));
+  CO_TRY(auto names,
+         object_name_template::parse(pattern.empty() ? default_object_name_template : std::string_view(pattern)));
 
   checked out{.options = std::move(options), .names = std::move(names), .ca_pem = in.certificate};
-  TRY(out.driver, make(*type, out.options, out));
-  TRY(const auto expiration, read_expiration(in.expiration_duration, out.driver->caps().max_lifetime));
+  CO_TRY(out.driver, make(*type, out.options, out));
+  CO_TRY(const auto expiration, read_expiration(in.expiration_duration, out.driver->caps().max_lifetime));
 
   // A trial signature shows what the driver thinks of headers and lifetime before the first device does.
   storage::sign_spec trial;
   trial.object = "evp-trial";
   trial.lifetime = expiration;
   trial.fields = in.headers;
-  auto signed_trial = out.driver->sign(trial);
-  if (!signed_trial) {
-    auto e = std::move(signed_trial).error();
-    return fail(e.field().empty() ? std::move(std::move(e).at("headers")) : std::move(e));
+  auto trial_signature = out.driver->sign(std::move(trial));
+  auto tried = co_await io::with_deadline(std::move(trial_signature), prepare_limit, "a trial signature");
+  if (!tried && tried.error().code() != errc::invalid_argument) {
+    out.warnings.push_back("No grant could be signed yet; the service is stored all the same: " +
+                           tried.error().message());
+  } else if (!tried) {
+    auto e = std::move(tried).error();
+    co_return fail(e.field().empty() ? std::move(std::move(e).at("headers")) : std::move(e));
   }
 
   out.row.type = type->name;
@@ -165,7 +169,7 @@ result<services::checked> services::check(const service_input& in) const {
   out.row.expiration_ms = expiration.count();
   out.row.object_name_template = out.names.text();
   for (const auto& h : in.headers) out.row.headers.push_back({h.name, h.value});
-  return out;
+  co_return out;
 }
 
 io::task<result<saved_service>> services::create(service_input in) {
@@ -173,7 +177,7 @@ io::task<result<saved_service>> services::create(service_input in) {
   if (auto ok = check_name(name, "name"); !ok) co_return fail(std::move(std::move(ok).error()).at("name"));
   if (by_name_.contains(name)) co_return name_taken(name);
   if (by_name_.size() >= max_services) co_return fail(errc::too_large, "this backend's number of services is reached");
-  CO_TRY(auto good, check(in));
+  CO_TRY(auto good, co_await check(std::move(in)));
   good.row.id = random_id(20);
   good.row.name = name;
   good.row.revision = 1;
@@ -188,7 +192,7 @@ io::task<result<saved_service>> services::replace(std::string name, service_inpu
     co_return fail(errc::invalid_argument, "name",
                    "a service keeps its name: leave \"name\" out, or make a new service");
   const auto previous = found->second;
-  CO_TRY(auto good, check(in));
+  CO_TRY(auto good, co_await check(std::move(in)));
   good.row.id = previous->view.id;
   good.row.name = name;
   good.row.revision = previous->view.revision + 1;

@@ -142,7 +142,7 @@ class services {
  private:
   struct checked;
   std::span<const storage::driver_type> types() const;
-  result<checked> check(const service_input& in) const;
+  io::task<result<checked>> check(service_input in) const;
   result<storage::option_values> check_options(const storage::driver_type& type, const service_input& in) const;
   result<std::unique_ptr<storage::driver>> make(const storage::driver_type& type, const storage::option_values& options,
                                                 checked& out) const;

@@ -6,6 +6,7 @@
 namespace evp::backend {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -65,7 +66,17 @@ TEST_F(services_test, services_come_back_after_a_restart_able_to_sign) {
   EXPECT_EQ(s->view.expiration, milliseconds(300'000));
   EXPECT_EQ(s->view.headers, in.headers);
   EXPECT_EQ(s->view.endpoint, "https://storage.example");
-  EXPECT_TRUE(s->driver->sign({.object = "x"}));
+  EXPECT_TRUE(run(s->driver->sign({.object = "x"})));
+}
+
+TEST_F(services_test, a_credential_out_of_reach_is_a_warning_and_a_spec_that_cannot_be_signed_a_refusal) {
+  cloud_.sign_failure = error(errc::unavailable, "the token endpoint does not answer");
+  const auto saved = run(b_->services.create(input("later")));
+  ASSERT_TRUE(saved) << saved.error().message();
+  EXPECT_THAT(saved->warnings, Contains(HasSubstr("the token endpoint does not answer")));
+  cloud_.sign_failure = error(errc::invalid_argument, "too long for this storage").at("expirationDuration");
+  EXPECT_EQ(run(b_->services.create(input("never"))).error().field(), "expirationDuration");
+  EXPECT_FALSE(b_->services.get("never"));
 }
 
 TEST_F(services_test, another_master_key_stops_the_start_instead_of_losing_services) {
@@ -158,7 +169,8 @@ TEST_F(services_test, a_replaced_service_signs_for_the_new_place_at_once) {
   ASSERT_TRUE(changed);
   EXPECT_EQ(changed->service.revision, 2);
   EXPECT_EQ(b_->services.get("default")->endpoint, "https://other.example");
-  EXPECT_THAT(b_->services.find({}).value()->driver->sign({.object = "x"})->url.reveal(), HasSubstr("other.example"));
+  EXPECT_THAT(run(b_->services.find({}).value()->driver->sign({.object = "x"}))->url.reveal(),
+              HasSubstr("other.example"));
   EXPECT_EQ(run(b_->services.replace("nobody", input())).error().code(), errc::not_found);
   EXPECT_EQ(run(b_->services.replace("default", input("renamed"))).error().field(), "name");
 }

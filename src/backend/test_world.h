@@ -10,10 +10,16 @@ namespace evp::backend {
 struct fake_storage {
   std::map<std::string, std::string> objects;
   std::optional<error> failure;  ///< of every call that would need the network
+  std::optional<error> sign_failure;
   milliseconds delay{0};
   int prepared = 0, stats = 0;
   bool lies_about_size = false;
   std::vector<storage::sign_spec> signs;
+  std::uint64_t max_put_bytes = 1000;
+  bool takes_parts = false;
+  std::map<std::string, std::map<unsigned, std::uint64_t>> parts;  ///< sizes that arrived, by upload and number
+  milliseconds commit_delay{0};
+  int commits = 0;
   static inline fake_storage* current = nullptr;
 };
 
@@ -21,8 +27,13 @@ class fake_driver final : public storage::driver {
  public:
   fake_driver(fake_storage& s, const io::clock& clock, std::string endpoint)
       : s_(s), clock_(clock), endpoint_(std::move(endpoint)) {}
-  storage::capabilities caps() const noexcept override { return {true, milliseconds(3'600'000), 1000}; }
-  result<storage::signed_request> sign(const storage::sign_spec& spec) override {
+  storage::capabilities caps() const noexcept override {
+    storage::capabilities c{true, milliseconds(3'600'000), s_.max_put_bytes};
+    if (s_.takes_parts) c.parts.emplace();
+    return c;
+  }
+  io::task<result<storage::signed_request>> sign(storage::sign_spec spec) override {
+    if (s_.sign_failure) co_return fail(*s_.sign_failure);
     s_.signs.push_back(spec);
     storage::signed_request out;
     out.method = "PUT";
@@ -30,7 +41,7 @@ class fake_driver final : public storage::driver {
     out.fields = spec.fields;
     out.expect = {201};
     out.expires_at = clock_.now() + spec.lifetime;
-    return out;
+    co_return out;
   }
   io::task<result<void>> prepare() override {
     ++s_.prepared;
@@ -55,6 +66,43 @@ class fake_driver final : public storage::driver {
   io::task<result<void>> remove(std::string object) override {
     CO_CHECK(co_await answer());
     s_.objects.erase(object);
+    co_return result<void>();
+  }
+  io::task<result<std::string>> begin_parts(storage::sign_spec) override {
+    CO_CHECK(co_await answer());
+    const auto id = "up-" + std::to_string(s_.parts.size() + 1);
+    s_.parts[id];
+    co_return id;
+  }
+  io::task<result<storage::signed_request>> sign_part(storage::sign_spec spec, std::string id,
+                                                      storage::part_place part) override {
+    storage::signed_request out;
+    out.method = "PUT";
+    out.url = secret(endpoint_ + "/" + spec.object + "?up=" + id + "&n=" + std::to_string(part.number));
+    out.expires_at = clock_.now() + spec.lifetime;
+    co_return out;
+  }
+  io::task<result<std::vector<storage::stored_part>>> list_parts(std::string, std::string id) override {
+    CO_CHECK(co_await answer());
+    const auto found = s_.parts.find(id);
+    if (found == s_.parts.end()) co_return fail(errc::not_found, "no such upload");
+    std::vector<storage::stored_part> out;
+    for (const auto& [number, size] : found->second) out.push_back({number, size, "e"});
+    co_return out;
+  }
+  io::task<result<void>> commit_parts(storage::sign_spec spec, std::string id,
+                                      std::vector<storage::stored_part> parts) override {
+    ++s_.commits;
+    const bool slept = co_await io::sleep_for(s_.commit_delay);
+    if (!slept) co_return fail(errc::cancelled, "cancelled");
+    std::uint64_t size = 0;
+    for (const auto& p : parts) size += p.size;
+    s_.objects[spec.object] = std::string(size, 'x');
+    s_.parts.erase(id);
+    co_return result<void>();
+  }
+  io::task<result<void>> abort_parts(std::string, std::string id) override {
+    s_.parts.erase(id);
     co_return result<void>();
   }
 

@@ -42,11 +42,10 @@ constexpr bool is_unreserved(char c) {
 
 std::string to_hex(std::string_view bytes) {
   static constexpr std::string_view digits = "0123456789abcdef";
-  std::string out;
-  out.reserve(bytes.size() * 2);
-  for (const char c : bytes) {
-    out += digits[std::uint8_t(c) >> 4];
-    out += digits[std::uint8_t(c) & 15];
+  std::string out(bytes.size() * 2, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    out[2 * i] = digits[std::uint8_t(bytes[i]) >> 4];
+    out[2 * i + 1] = digits[std::uint8_t(bytes[i]) & 15];
   }
   return out;
 }
@@ -65,6 +64,7 @@ result<std::string> from_hex(std::string_view text) {
 
 std::string to_base64(std::string_view bytes) { return encode64(bytes, base64_alphabet, true); }
 std::string to_base64url(std::string_view bytes) { return encode64(bytes, base64url_alphabet, false); }
+std::string to_base64url_padded(std::string_view bytes) { return encode64(bytes, base64url_alphabet, true); }
 
 result<std::string> from_base64(std::string_view text) {
   static constexpr auto table = [] {
@@ -95,18 +95,35 @@ result<std::string> from_base64(std::string_view text) {
 }
 
 std::string percent_encode(std::string_view text, bool keep_slash) {
-  static constexpr std::string_view digits = "0123456789ABCDEF";
   std::string out;
   out.reserve(text.size() + text.size() / 4);
-  for (const char c : text) {
-    if (is_unreserved(c) || (keep_slash && c == '/')) {
-      out += c;
-    } else {
-      out += '%';
-      out += digits[std::uint8_t(c) >> 4];
-      out += digits[std::uint8_t(c) & 15];
+  append_percent_encoded(out, text, keep_slash);
+  return out;
+}
+
+void append_percent_encoded(std::string& out, std::string_view text, bool keep_slash) {
+  static constexpr std::string_view digits = "0123456789ABCDEF";
+  static constexpr auto plain = [] {
+    std::array<bool, 256> t{};
+    for (int c = 0; c < 256; ++c) t[std::size_t(c)] = is_unreserved(char(c));
+    return t;
+  }();
+  for (std::size_t i = 0; i < text.size();) {
+    auto end = i;  // runs of plain characters are copied at once
+    while (end < text.size() && (plain[std::uint8_t(text[end])] || (keep_slash && text[end] == '/'))) ++end;
+    out.append(text, i, end - i);
+    if (end < text.size()) {
+      const char escaped[] = {'%', digits[std::uint8_t(text[end]) >> 4], digits[std::uint8_t(text[end]) & 15]};
+      out.append(escaped, 3);
     }
+    i = end + 1;
   }
+}
+
+std::string to_lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = char(c + 32);
   return out;
 }
 
@@ -125,6 +142,11 @@ result<std::string> percent_decode(std::string_view text) {
     i += 2;
   }
   return out;
+}
+
+std::string_view trim(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t");
+  return begin == text.npos ? std::string_view() : text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
 bool is_utf8(std::string_view text) noexcept {

@@ -18,6 +18,11 @@ TEST(base64, refuses_what_is_not_canonical) {
     EXPECT_FALSE(from_base64(bad)) << bad;
 }
 
+TEST(base64url, pads_where_asked_to) {
+  EXPECT_EQ(to_base64url("\xff\xfe"), "__4");
+  EXPECT_EQ(to_base64url_padded("\xff\xfe"), "__4=");
+}
+
 TEST(hex, round_trips_and_refuses_odd_or_foreign_digits) {
   EXPECT_EQ(to_hex(std::string("\x00\xff\x10", 3)), "00ff10");
   EXPECT_EQ(from_hex("00Ff10").value(), std::string("\x00\xff\x10", 3));
@@ -25,9 +30,18 @@ TEST(hex, round_trips_and_refuses_odd_or_foreign_digits) {
   EXPECT_FALSE(from_hex("0g"));
 }
 
+TEST(text, is_trimmed_at_its_ends_and_lowered_in_ascii_alone) {
+  EXPECT_EQ(trim(" \ta b\t "), "a b");
+  EXPECT_EQ(trim(" \t"), "");
+  EXPECT_EQ(to_lower("aBZ[\xC3\x9C"), "abz[\xC3\x9C");
+}
+
 TEST(percent_encoding, keeps_only_unreserved_characters) {
   EXPECT_EQ(percent_encode("a/b c+~ü", true), "a/b%20c%2B~%C3%BC");
   EXPECT_EQ(percent_encode("a/b"), "a%2Fb");
+  std::string grown = "x?";
+  append_percent_encoded(grown, "%a b%");
+  EXPECT_EQ(grown, "x?%25a%20b%25");
 }
 
 TEST(percent_decoding, needs_two_digits_after_each_percent_sign) {

@@ -55,6 +55,8 @@ std::string format_basic(timestamp t) {
                      c.hours().count(), c.minutes().count(), c.seconds().count());
 }
 
+std::string format_unix_seconds(timestamp t) { return std::to_string(floor<seconds>(t).time_since_epoch().count()); }
+
 result<timestamp> parse_rfc3339(std::string_view text) {
   int y, mo, d, h, mi, s, ms = 0;
   const auto bad = [] { return fail(errc::invalid_argument, "not a time: write it as 2026-11-22T18:07:13Z"); };

@@ -23,6 +23,8 @@ std::string format_rfc3339(timestamp t);
 std::string format_rfc3339_seconds(timestamp t);
 /// "20261122T180713Z": the basic ISO 8601 form of AWS Signature Version 4.
 std::string format_basic(timestamp t);
+/// Whole seconds since 1970, in decimal: "1798826833".
+std::string format_unix_seconds(timestamp t);
 /// Reads "YYYY-MM-DDTHH:MM:SS[.fff]Z". Errors: invalid_argument.
 result<timestamp> parse_rfc3339(std::string_view text);
 /// Reads "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7). Errors: invalid_argument.

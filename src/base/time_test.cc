@@ -9,6 +9,10 @@ using namespace std::chrono_literals;
 
 const timestamp example = timestamp(milliseconds(1714979289626));  // 2024-05-06T07:08:09.626Z
 
+TEST(unix_seconds, are_whole_and_rounded_down) {
+  EXPECT_EQ(format_unix_seconds(*parse_rfc3339("2026-11-22T18:07:13.999Z")), "1795370833");
+}
+
 TEST(rfc3339, writes_the_forms_that_vendors_want) {
   EXPECT_EQ(format_rfc3339(example), "2024-05-06T07:08:09.626Z");
   EXPECT_EQ(format_rfc3339_seconds(example), "2024-05-06T07:08:09Z");

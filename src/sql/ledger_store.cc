@@ -4,8 +4,9 @@ namespace evp::sql {
 namespace {
 
 constexpr std::string_view columns =
-    "grant_id, device, instance, request_id, service_id, service_name, service_revision, object, operation, state, reason, can_report, "
-    "size_declared, size_bytes, sha256, issued_at, expires_at, updated_at";
+    "grant_id, device, instance, request_id, service_id, service_name, service_revision, object, operation, state, "
+    "reason, can_report, "
+    "size_declared, size_bytes, sha256, issued_at, expires_at, updated_at, parts_id, part_bytes";
 
 value number_or_null(const std::optional<std::int64_t>& n) { return n ? value(*n) : value(); }
 
@@ -32,7 +33,9 @@ upload_row read(const row& r) {
           .sha256 = r.text("sha256"),
           .issued_at = r.integer("issued_at"),
           .expires_at = r.integer("expires_at"),
-          .updated_at = r.integer("updated_at")};
+          .updated_at = r.integer("updated_at"),
+          .parts_id = r.text("parts_id"),
+          .part_bytes = r.integer("part_bytes")};
 }
 
 std::vector<upload_row> read_all(const rows& found) {
@@ -46,9 +49,10 @@ std::vector<upload_row> read_all(const rows& found) {
 
 result<void> insert_upload(connection& c, const upload_row& u) {
   CHECK(c.execute("INSERT INTO uploads (" + std::string(columns) +
-                      ") VALUES (:grant_id, :device, :instance, :request_id, :service_id, :service_name, :service_revision, :object, "
+                      ") VALUES (:grant_id, :device, :instance, :request_id, :service_id, :service_name, "
+                      ":service_revision, :object, "
                       ":operation, :state, :reason, :can_report, :size_declared, :size_bytes, :sha256, :issued_at, "
-                      ":expires_at, :updated_at)",
+                      ":expires_at, :updated_at, :parts_id, :part_bytes)",
                   {{"grant_id", u.grant_id},
                    {"device", u.device},
                    {"instance", u.instance},
@@ -66,7 +70,9 @@ result<void> insert_upload(connection& c, const upload_row& u) {
                    {"sha256", u.sha256},
                    {"issued_at", u.issued_at},
                    {"expires_at", u.expires_at},
-                   {"updated_at", u.updated_at}}));
+                   {"updated_at", u.updated_at},
+                   {"parts_id", u.parts_id},
+                   {"part_bytes", u.part_bytes}}));
   return {};
 }
 
@@ -106,6 +112,13 @@ result<bool> change_upload(connection& c, const upload_change& u) {
   }
   p.push_back({"id", u.grant_id});
   TRY(const auto changed, c.execute(text + " WHERE grant_id = :id AND state NOT IN ('verified', 'failed')", p));
+  return changed > 0;
+}
+
+result<bool> prolong_upload(connection& c, const std::string& grant_id, std::int64_t expires_at) {
+  TRY(const auto changed, c.execute("UPDATE uploads SET expires_at = :expires_at WHERE grant_id = :grant_id AND "
+                                    "state IN ('issued', 'uploaded')",
+                                    {{"expires_at", expires_at}, {"grant_id", grant_id}}));
   return changed > 0;
 }
 

@@ -23,6 +23,8 @@ struct upload_row {
   std::optional<std::int64_t> size_declared, size_bytes;
   std::string sha256;                                          ///< hexadecimal, as reported, or empty
   std::int64_t issued_at = 0, expires_at = 0, updated_at = 0;  ///< Unix time, ms
+  std::string parts_id;         ///< the storage's id of an upload in parts; empty: in one piece
+  std::int64_t part_bytes = 0;  ///< of each part but the last
 };
 
 struct upload_query {
@@ -47,6 +49,8 @@ struct upload_change {
 /// Changes the row unless it is "verified" or "failed" already ("expired" gives way to a late report). True when it
 /// changed.
 result<bool> change_upload(connection& c, const upload_change& u);
+/// Moves the expiry of an open row ("issued" or "uploaded"). True when there was one.
+result<bool> prolong_upload(connection& c, const std::string& grant_id, std::int64_t expires_at);
 /// Rows in state "issued" or "uploaded" that expired before the time, oldest first.
 result<std::vector<upload_row>> list_overdue_uploads(connection& c, std::int64_t before_ms, std::int64_t limit);
 struct upload_count {

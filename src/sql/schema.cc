@@ -48,7 +48,13 @@ constexpr std::string_view ledger_and_reports[] = {
     "value_base64 TEXT NOT NULL, updated_at BIGINT NOT NULL, PRIMARY KEY (device, name))",
 };
 
-constexpr migration all[] = {{1, fleet}, {2, ledger_and_reports}};
+// The storage's id of an upload in parts (empty: an upload in one piece), and the size of its parts.
+constexpr std::string_view uploads_in_parts[] = {
+    "ALTER TABLE uploads ADD COLUMN parts_id TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE uploads ADD COLUMN part_bytes BIGINT NOT NULL DEFAULT 0",
+};
+
+constexpr migration all[] = {{1, fleet}, {2, ledger_and_reports}, {3, uploads_in_parts}};
 
 result<std::int64_t> current_version(connection& c) {
   CHECK(c.execute("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)"));

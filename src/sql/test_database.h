@@ -2,34 +2,16 @@
 #pragma once
 
 #include <gmock/gmock.h>
-#include <stdlib.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include "io/files.h"
+#include "io/test_folder.h"
 #include "sql/database.h"
 
 namespace evp::sql {
 
-/// A folder that goes with the object.
-class temporary_folder {
- public:
-  temporary_folder() {
-    std::string name = (io::fs::temp_directory_path() / "evp-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    path_ = name;
-  }
-  ~temporary_folder() {
-    std::error_code ignored;
-    io::fs::remove_all(path_, ignored);
-  }
-  temporary_folder(const temporary_folder&) = delete;
-  const io::fs::path& path() const noexcept { return path_; }
-
- private:
-  io::fs::path path_;
-};
+using io::temporary_folder;
 
 /// Runs the context until the task has ended and nothing else is left to do.
 template <class T>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,6 +20,45 @@ namespace evp::storage {
 
 enum class operation { put, get };
 
+/// What a grant can be bounded by. Each driver declares those that its storage itself enforces (capabilities); the
+/// conformance suite attacks every one of them.
+enum class bound : std::uint32_t {
+  object = 1 << 0,          ///< one object's name
+  prefix = 1 << 1,          ///< every name that begins with a prefix: one grant for many files
+  method = 1 << 2,          ///< upload or download, not the other
+  expiry = 1 << 3,          ///< a point in time
+  size = 1 << 4,            ///< exactly so many bytes
+  max_size = 1 << 5,        ///< at most so many bytes
+  content_type = 1 << 6,    ///< this Content-Type
+  sha256 = 1 << 7,          ///< bytes of this SHA-256
+  create_only = 1 << 8,     ///< an object that is there already stays as it is
+  source_address = 1 << 9,  ///< from this address or network
+  https_only = 1 << 10,     ///< never over plain http
+};
+/// A set of bounds.
+class bounds {
+ public:
+  constexpr bounds() = default;
+  constexpr bounds(std::initializer_list<bound> all) {
+    for (const auto b : all) bits_ |= std::uint32_t(b);
+  }
+  constexpr bool has(bound b) const noexcept { return (bits_ & std::uint32_t(b)) != 0; }
+  constexpr bounds with(bound b) const noexcept {
+    bounds out = *this;
+    out.bits_ |= std::uint32_t(b);
+    return out;
+  }
+
+ private:
+  std::uint32_t bits_ = 0;
+};
+/// Every bound with its name in REST answers and documents ("maxSize"), in the order above.
+struct bound_name {
+  bound what;
+  std::string_view name;
+};
+std::span<const bound_name> bound_names();
+
 /// What is to be signed. The object's name has passed check_object_name.
 struct sign_spec {
   operation op = operation::put;
@@ -26,6 +66,14 @@ struct sign_spec {
   milliseconds lifetime{120'000};  ///< from now; a driver refuses what its vendor would
   bool portless_host = false;      ///< the device sends Host without a port (public agent)
   http::headers fields;            ///< the service's extra headers, which the device will send
+
+  // Bounds beside object, method and expiry. The caller asks only for what capabilities::enforces has.
+  bool is_prefix = false;  ///< `object` is a prefix, and the grant is good for every name that begins with it
+  std::optional<std::uint64_t> size, max_size;
+  std::string content_type;  ///< empty: any
+  std::string sha256;        ///< 64 hexadecimal digits; empty: any bytes
+  bool create_only = false;
+  std::string source_address;  ///< an IP address or CIDR network; empty: any
 };
 
 /// A ready-made request that a device executes as it stands: URL and headers untouched.
@@ -35,6 +83,8 @@ struct signed_request {
   http::headers fields;  ///< all that must be sent beside Host and Content-Length
   std::vector<int> expect;
   timestamp expires_at;
+  /// Text around the file's bytes, for storages that want a form; Content-Length counts it. At most 8 KiB each.
+  secret body_prefix, body_suffix;
 };
 
 struct object_info {
@@ -43,12 +93,36 @@ struct object_info {
   std::string sha256;  ///< 64 hexadecimal digits where the storage knows it (LOCAL), else empty
 };
 
+/// How a storage takes an upload in parts. All parts but the last have the same size, within these limits.
+struct part_limits {
+  std::uint64_t min_bytes = 5ULL << 20;
+  std::uint64_t max_bytes = 5ULL << 30;
+  unsigned max_parts = 10'000;
+  std::uint64_t multiple_of = 1;  ///< a part's size is a multiple of this
+};
+
+/// A part that is to be sent.
+struct part_place {
+  unsigned number = 1;  ///< from 1
+  std::uint64_t offset = 0, length = 0;
+};
+
+/// A part that has arrived, as the storage itself tells.
+struct stored_part {
+  unsigned number = 0;  ///< from 1
+  std::uint64_t size = 0;
+  std::string etag;  ///< what the commit must name, where the vendor wants one
+};
+
 /// What a driver can do; the conformance suite runs what is declared.
 struct capabilities {
   bool sign_get = true;
   milliseconds max_lifetime{7 * 24 * 3600 * 1000LL};
   std::uint64_t max_put_bytes = 5ULL << 30;
   bool signs_fields = false;  ///< the storage refuses a request whose extra headers differ from the signed ones
+  bool can_stat = true;       ///< false: the credentials may not look at objects, so nothing can be verified
+  bounds enforces{bound::object, bound::method, bound::expiry};
+  std::optional<part_limits> parts;  ///< nothing: no uploads in parts
 };
 
 /// One configured storage. Confined to its executor; holds no connection of its own. A driver does not retry, sleep,
@@ -58,8 +132,11 @@ class driver {
   virtual ~driver() = default;
   virtual capabilities caps() const noexcept = 0;
 
-  /// Signs locally. Errors: invalid_argument (lifetime beyond the vendor's limit, a header that cannot be signed).
-  virtual result<signed_request> sign(const sign_spec& spec) = 0;
+  /// Signs: locally wherever the vendor allows it, with a credential that may have to be fetched first. The grant ends
+  /// no later than the credential that signed it. Errors: invalid_argument (lifetime beyond the vendor's limit, a
+  /// header that cannot be signed), unsupported (a bound that capabilities::enforces lacks), and where a credential or
+  /// a grant has to be fetched: unauthenticated, permission_denied, unavailable.
+  virtual io::task<result<signed_request>> sign(sign_spec spec) = 0;
 
   /// Makes the container if it is missing. Errors: unauthenticated, permission_denied, unavailable, not_found.
   virtual io::task<result<void>> prepare() = 0;
@@ -71,6 +148,23 @@ class driver {
   virtual io::task<result<std::string>> get(std::string object, std::uint64_t max_bytes) = 0;
   /// Idempotent: a missing object counts as removed. Errors: as prepare.
   virtual io::task<result<void>> remove(std::string object) = 0;
+
+  // Uploads in parts, for drivers whose capabilities have `parts`; others answer unsupported. The backend begins,
+  // lists, commits and aborts with its own credentials; a device only ever sees the signed requests of single parts.
+
+  /// Begins an upload of spec.object (with spec.fields on the finished object) and gives the storage's id for it, at
+  /// most 2 KiB of text. Errors: as prepare.
+  virtual io::task<result<std::string>> begin_parts(sign_spec spec);
+  /// Signs the upload of one part. Errors: as sign.
+  virtual io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part);
+  /// The parts that have arrived, by number. Errors: not_found (no such upload: aborted, committed or too old), as
+  /// prepare.
+  virtual io::task<result<std::vector<stored_part>>> list_parts(std::string object, std::string upload_id);
+  /// Makes the object of these parts, which list_parts gave. Errors: failed_precondition (a part is missing or has
+  /// changed), not_found, as prepare.
+  virtual io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part> parts);
+  /// Drops what has arrived. Idempotent. Errors: as prepare.
+  virtual io::task<result<void>> abort_parts(std::string object, std::string upload_id);
 };
 
 /// One option of a driver type, as it stands in the body of POST /v1/storage-access-services.

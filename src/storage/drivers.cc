@@ -13,6 +13,8 @@ std::span<const driver_type> table() {
   return types;
 }
 
+tl::unexpected<error> no_parts() { return fail(errc::unsupported, "this storage takes no uploads in parts"); }
+
 }  // namespace
 
 void option_values::set(std::string name, secret text, bool is_secret) {
@@ -35,6 +37,29 @@ const secret& option_values::get(std::string_view name) const {
 bool option_values::has(std::string_view name) const { return !get(name).empty(); }
 
 std::span<const driver_type> driver_types() { return table(); }
+
+std::span<const bound_name> bound_names() {
+  static constexpr bound_name names[] = {
+      {bound::object, "object"},
+      {bound::prefix, "prefix"},
+      {bound::method, "method"},
+      {bound::expiry, "expiry"},
+      {bound::size, "size"},
+      {bound::max_size, "maxSize"},
+      {bound::content_type, "contentType"},
+      {bound::sha256, "sha256"},
+      {bound::create_only, "createOnly"},
+      {bound::source_address, "sourceAddress"},
+      {bound::https_only, "httpsOnly"},
+  };
+  return names;
+}
+
+io::task<result<std::string>> driver::begin_parts(sign_spec) { co_return no_parts(); }
+io::task<result<signed_request>> driver::sign_part(sign_spec, std::string, part_place) { co_return no_parts(); }
+io::task<result<std::vector<stored_part>>> driver::list_parts(std::string, std::string) { co_return no_parts(); }
+io::task<result<void>> driver::commit_parts(sign_spec, std::string, std::vector<stored_part>) { co_return no_parts(); }
+io::task<result<void>> driver::abort_parts(std::string, std::string) { co_return no_parts(); }
 
 result<const driver_type*> find_driver_type(std::string_view name) {
   std::string names;

@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/crypto.h"
@@ -18,7 +19,21 @@ constexpr std::size_t readable_part = 180;          // of a name that is too lon
 constexpr std::string_view hash_mark = "%%";        // percent_encode never makes it
 constexpr std::string_view uploads_folder = "%up";  // nor this: its digits are upper-case hexadecimal
 constexpr const char* sha256_attribute = "user.evp.sha256";
+constexpr std::string_view parts_folder = "%parts";
+constexpr std::string_view parts_data = "data";
+constexpr std::size_t parts_id_characters = 24;
 constexpr auto abandoned_after = std::chrono::hours(24);
+constexpr auto parts_abandoned_after = std::chrono::hours(24 * 7);
+
+/// Removes what lies in the folder and was not touched for so long.
+void tidy(const io::fs::path& folder, std::chrono::hours age) {
+  std::error_code ec;
+  const auto old = io::fs::file_time_type::clock::now() - age;
+  for (auto it = io::fs::directory_iterator(folder, ec); !ec && it != io::fs::directory_iterator(); it.increment(ec)) {
+    std::error_code gone;  // another instance may be tidying up too
+    if (const auto t = it->last_write_time(gone); !gone && t < old) io::fs::remove_all(it->path(), gone);
+  }
+}
 
 std::string file_name(std::string_view object) {
   auto name = percent_encode(object);
@@ -55,12 +70,23 @@ object_info info_of(int fd, const struct stat& st) {
 struct local_upload::state {
   io::unique_fd fd;
   io::fs::path temporary, final;
+  io::fs::path marker;  ///< of a part: says that it is there; final and temporary are empty then
+  std::uint64_t offset = 0;
   put_conditions conditions;
   std::string wanted_md5;  ///< raw, or empty
   md5_stream md5;
   sha256_stream sha256;
   std::uint64_t size = 0;
   bool done = false;
+
+  /// Content-MD5 as received; empty: nothing is demanded.
+  result<void> want(const std::string& content_md5) {
+    if (content_md5.empty()) return {};
+    const auto md5 = from_base64(content_md5);
+    if (!md5 || md5->size() != 16) return fail(errc::invalid_argument, "Content-MD5", "must be the base64 of 16 bytes");
+    wanted_md5 = *md5;
+    return {};
+  }
 
   ~state() {
     if (!done && !temporary.empty()) ::unlink(temporary.c_str());
@@ -76,14 +102,16 @@ result<void> local_upload::write(std::string_view bytes) {
   auto& s = *state_;
   const auto limit = std::min(s.conditions.max_bytes, s.conditions.content_length.value_or(UINT64_MAX));
   if (bytes.size() > limit - s.size) return fail(errc::too_large, "the object is larger than allowed");
+  auto at = s.offset + s.size;
   s.size += bytes.size();
   s.sha256.update(bytes);
   if (!s.wanted_md5.empty()) s.md5.update(bytes);
   while (!bytes.empty()) {
-    const auto n = ::write(s.fd.get(), bytes.data(), bytes.size());
+    const auto n = ::pwrite(s.fd.get(), bytes.data(), bytes.size(), off_t(at));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail(errno_error(errno, "write an object"));
     bytes.remove_prefix(std::size_t(n));
+    at += std::uint64_t(n);
   }
   return {};
 }
@@ -95,6 +123,11 @@ result<object_info> local_upload::commit() {
   if (!s.wanted_md5.empty() && s.md5.finish() != s.wanted_md5)
     return fail(errc::data_corrupt, "the bytes do not match Content-MD5: send them again");
   const auto hash = to_hex(s.sha256.finish());
+  if (!s.marker.empty()) {
+    if (::fsync(s.fd.get()) != 0) return fail(errno_error(errno, "write a part"));
+    CHECK(io::write_file_durably(s.marker, std::to_string(s.size)));
+    return object_info{s.size, "\"" + hash + "\"", hash};
+  }
   ::fsetxattr(s.fd.get(), sha256_attribute, hash.data(), hash.size(), 0);  // where it fails, info_of does without
   if (::fsync(s.fd.get()) != 0) return fail(errno_error(errno, "write an object"));
 
@@ -125,23 +158,15 @@ io::fs::path local_store::file_of(std::string_view object) const { return folder
 result<void> local_store::prepare() {
   const auto uploads = folder_ / uploads_folder;
   CHECK(io::make_directories(uploads));
-  std::error_code ec;
-  const auto old = io::fs::file_time_type::clock::now() - abandoned_after;
-  for (auto it = io::fs::directory_iterator(uploads, ec); !ec && it != io::fs::directory_iterator(); it.increment(ec)) {
-    std::error_code gone;  // another instance may be tidying up too
-    if (const auto t = it->last_write_time(gone); !gone && t < old) io::fs::remove(it->path(), gone);
-  }
+  tidy(uploads, abandoned_after);
+  tidy(folder_ / parts_folder, parts_abandoned_after);
   return {};
 }
 
 result<local_upload> local_store::begin(std::string_view object, put_conditions conditions) {
   if (object.empty()) return fail(errc::invalid_argument, "the object has no name");
   auto s = std::make_unique<local_upload::state>();
-  if (!conditions.content_md5.empty()) {
-    const auto md5 = from_base64(conditions.content_md5);
-    if (!md5 || md5->size() != 16) return fail(errc::invalid_argument, "Content-MD5", "must be the base64 of 16 bytes");
-    s->wanted_md5 = *md5;
-  }
+  CHECK(s->want(conditions.content_md5));
   if (conditions.content_length.value_or(0) > conditions.max_bytes)
     return fail(errc::too_large, "the object is larger than allowed");
   s->final = file_of(object);
@@ -154,6 +179,62 @@ result<local_upload> local_store::begin(std::string_view object, put_conditions 
   if (!s->fd) return fail(errno_error(errno, "create an object's file"));
   s->temporary = std::move(temporary);
   return local_upload(std::move(s));
+}
+
+result<std::string> local_store::begin_parts() {
+  const auto id = random_id(parts_id_characters);
+  const auto folder = folder_ / parts_folder / id;
+  CHECK(io::make_directories(folder));
+  CHECK(io::write_file_durably(folder / parts_data, ""));
+  return id;
+}
+
+result<local_upload> local_store::begin_part(std::string_view parts_id, part_place part, put_conditions conditions) {
+  if (conditions.content_length != part.length)
+    return fail(errc::invalid_argument, "Content-Length", "must be the part's length");
+  const auto folder = folder_ / parts_folder / parts_id;
+  auto s = std::make_unique<local_upload::state>();
+  CHECK(s->want(conditions.content_md5));
+  s->fd = io::unique_fd(::open((folder / parts_data).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!s->fd && errno == ENOENT) return fail(errc::not_found, "no such upload in parts");
+  if (!s->fd) return fail(errno_error(errno, "open the file of an upload in parts"));
+  s->marker = folder / std::to_string(part.number);
+  s->offset = part.offset;
+  s->conditions = std::move(conditions);
+  return local_upload(std::move(s));
+}
+
+result<std::vector<stored_part>> local_store::list_parts(std::string_view parts_id) const {
+  std::error_code ec;
+  io::fs::directory_iterator it(folder_ / parts_folder / parts_id, ec);
+  if (ec == std::errc::no_such_file_or_directory) return fail(errc::not_found, "no such upload in parts");
+  std::vector<stored_part> out;
+  for (; !ec && it != io::fs::directory_iterator(); it.increment(ec)) {
+    const auto name = it->path().filename().string();
+    if (name.find_first_not_of("0123456789") != name.npos) continue;
+    TRY(const auto size, io::read_file(it->path(), 32));
+    out.push_back({unsigned(std::stoul(name)), std::stoull(size), ""});
+  }
+  if (ec) return fail(errno_error(ec.value(), "list the parts of an upload"));
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
+  return out;
+}
+
+result<void> local_store::commit_parts(std::string_view object, std::string_view parts_id) {
+  const auto data = folder_ / parts_folder / parts_id / parts_data;
+  if (::rename(data.c_str(), file_of(object).c_str()) != 0) {
+    if (errno == ENOENT) return fail(errc::not_found, "no such upload in parts");
+    return fail(errno_error(errno, "name an object"));
+  }
+  CHECK(io::sync_directory(folder_));
+  return abort_parts(parts_id);
+}
+
+result<void> local_store::abort_parts(std::string_view parts_id) {
+  std::error_code ec;
+  io::fs::remove_all(folder_ / parts_folder / parts_id, ec);
+  if (ec) return fail(errno_error(ec.value(), "remove the parts of an upload"));
+  return {};
 }
 
 result<opened_object> local_store::open(std::string_view object) const {

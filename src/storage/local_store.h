@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/secret.h"
 #include "base/time.h"
@@ -32,10 +33,13 @@ struct local_access {
   std::string object;
   operation op = operation::put;
   timestamp expires_at;
+  std::string parts_id;  ///< of an upload in parts; empty: the whole object
+  part_place part;
 };
 
 /// Makes "<base_url>/objects/<container>/<object>?exp=<ms since 1970>&op=<PUT|GET>&sig=<base64url>", where sig is
-/// HMAC-SHA256 (key) over op, container, object and expiry.
+/// HMAC-SHA256 (key) over op, container, object and expiry, and for a part over
+/// "&up=<id>&part=<n>&off=<offset>&len=<length>".
 secret sign_local_url(const secret& key, std::string_view base_url, const local_access& access);
 
 /// Checks such a URL as it was received: `path` and `query` still encoded. A GET URL also permits HEAD; a PUT URL
@@ -88,12 +92,29 @@ class local_store {
  public:
   local_store(io::fs::path root, std::string_view container);
 
-  /// Makes the folder (0700) where it is missing and removes what uploads interrupted a day ago or more have left.
+  /// Makes the folder (0700) where it is missing and removes what uploads interrupted a day ago or more, and uploads in
+  /// parts untouched for a week, have left.
   /// Cheap: looks at uploads under way only, so it may come before each begin().
   result<void> prepare();
   /// Errors: invalid_argument (Content-MD5 that is no base64 of 16 bytes, name), already_exists, too_large
   /// (content_length beyond max_bytes), unavailable.
   result<local_upload> begin(std::string_view object, put_conditions conditions = {});
+
+  // Uploads in parts. All parts of one lie in one file, each at its offset, so that committing copies nothing.
+
+  /// Begins one and gives its id. Errors: unavailable.
+  result<std::string> begin_parts();
+  /// Like begin, for one part; commit() makes it count. conditions.content_length must be part.length. Errors:
+  /// not_found (no such upload), invalid_argument, too_large, unavailable.
+  result<local_upload> begin_part(std::string_view parts_id, part_place part, put_conditions conditions);
+  /// By number. Errors: not_found, unavailable.
+  result<std::vector<stored_part>> list_parts(std::string_view parts_id) const;
+  /// Makes the object, whole and durable, replacing an older one. The caller has seen that all parts are there. Errors:
+  /// not_found, unavailable.
+  result<void> commit_parts(std::string_view object, std::string_view parts_id);
+  /// A missing upload counts as dropped. Errors: unavailable.
+  result<void> abort_parts(std::string_view parts_id);
+
   /// Errors: not_found, unavailable.
   result<opened_object> open(std::string_view object) const;
   /// Errors: not_found, unavailable.

@@ -13,11 +13,17 @@ constexpr std::string_view path_prefix = "/objects/";
 
 std::string_view name_of(operation op) { return op == operation::put ? "PUT" : "GET"; }
 
-/// No part can hold '\n', so no two accesses have one text.
+std::string part_query(const local_access& access) {
+  std::string text = "&up=" + access.parts_id + "&part=" + std::to_string(access.part.number);
+  return text.append("&off=" + std::to_string(access.part.offset) + "&len=" + std::to_string(access.part.length));
+}
+
+/// No line can hold '\n', so no two accesses have one text.
 std::string signature(const secret& key, const local_access& access) {
   std::string text = "evp-local-1\n";
   text.append(name_of(access.op)).append("\n").append(access.container).append("\n").append(access.object).append("\n");
   text += std::to_string(access.expires_at.time_since_epoch().count());
+  if (!access.parts_id.empty()) text.append("\n").append(part_query(access));
   return to_base64url(hmac_sha256(key.reveal(), text));
 }
 
@@ -27,10 +33,18 @@ bool read_number(std::string_view text, Number& out) {
   return !text.empty() && ec == std::errc() && end == text.data() + text.size();
 }
 
-/// The three parameters, each exactly once, in any order.
+/// The parameters, each at most once, in any order.
 struct parameters {
-  std::string_view exp, op, sig;
+  std::string_view exp, op, sig, up, part, off, len;
 };
+std::string_view* place_of(parameters& p, std::string_view name) {
+  const std::pair<std::string_view, std::string_view*> places[] = {{"exp", &p.exp}, {"op", &p.op},     {"sig", &p.sig},
+                                                                   {"up", &p.up},   {"part", &p.part}, {"off", &p.off},
+                                                                   {"len", &p.len}};
+  for (const auto& [known, place] : places)
+    if (known == name) return place;
+  return nullptr;
+}
 result<parameters> read_query(std::string_view query) {
   parameters p;
   for (std::size_t at = 0; at < query.size();) {
@@ -39,7 +53,7 @@ result<parameters> read_query(std::string_view query) {
     const auto equals = std::min(pair.find('='), pair.size());
     const auto name = pair.substr(0, equals);
     const auto value = pair.substr(std::min(equals + 1, pair.size()));
-    auto* place = name == "exp" ? &p.exp : name == "op" ? &p.op : name == "sig" ? &p.sig : nullptr;
+    auto* place = place_of(p, name);
     if (!place || !place->empty()) return fail(errc::permission_denied, "the URL has a parameter that was not signed");
     *place = value;
     at = end + 1;
@@ -57,6 +71,7 @@ secret sign_local_url(const secret& key, std::string_view base_url, const local_
       .append("/")
       .append(percent_encode(access.object, true));
   url.append("?exp=").append(std::to_string(access.expires_at.time_since_epoch().count()));
+  if (!access.parts_id.empty()) url += part_query(access);
   url.append("&op=").append(name_of(access.op)).append("&sig=").append(signature(key, access));
   return secret(std::move(url));
 }
@@ -81,6 +96,10 @@ result<local_access> verify_local_url(const secret& key, std::string_view method
     return fail(errc::permission_denied, "the URL's signature is not valid");
   access.op = given.op == "PUT" ? operation::put : operation::get;
   access.expires_at = timestamp(milliseconds(expires));
+  access.parts_id = given.up;
+  if (!given.up.empty() && !(read_number(given.part, access.part.number) &&
+                             read_number(given.off, access.part.offset) && read_number(given.len, access.part.length)))
+    return fail(errc::permission_denied, "the URL's signature is not valid");
   if (!equal_in_constant_time(given.sig, signature(key, access)))
     return fail(errc::permission_denied, "the URL's signature is not valid");
   if (now >= access.expires_at) return fail(errc::permission_denied, "the URL has expired: ask for a new one");

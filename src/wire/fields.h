@@ -28,4 +28,20 @@ inline result<std::string> check_sha256(std::string text, const std::string& fie
   return to_hex(*bytes);
 }
 
+// What several messages hold (responses.cc).
+json::object header_object(const std::vector<name_value>& headers);
+/// The "headers" object; empty where there is none. Errors: too_large, invalid_argument (not what HTTP can carry).
+result<std::vector<name_value>> read_headers(const json_reader& r);
+/// The "expect" array; empty where there is none. Errors: invalid_argument.
+result<std::vector<int>> read_expect(const json_reader& r);
+/// A URL that can be sent as it stands. Errors: invalid_argument, too_large.
+result<secret> read_url(const json_reader& r, std::string_view key);
+
+// Plans (plan.cc).
+json::object write_plan(const grant_plan& p);
+result<grant_plan> read_plan(const json_reader& r);
+json::array write_parts(const std::vector<grant_part>& parts);
+/// The "parts" array of part objects, ascending. Errors: invalid_argument, too_large.
+result<std::vector<grant_part>> read_parts(const json_reader& r);
+
 }  // namespace evp::wire

@@ -29,10 +29,18 @@ inline constexpr std::size_t max_shared_bytes = max_message_bytes - 1024;
 // ---- topics, relative as devices use them ----
 inline constexpr std::string_view attributes_topic = "v1/devices/me/attributes";
 inline constexpr std::string_view telemetry_topic = "v1/devices/me/telemetry";
-struct attributes_request { std::string id; };     ///< v1/devices/me/attributes/request/<id>
-struct attributes_response { std::string id; };
-struct rpc_request { std::string id; };
-struct rpc_response { std::string id; };
+struct attributes_request {
+  std::string id;
+};  ///< v1/devices/me/attributes/request/<id>
+struct attributes_response {
+  std::string id;
+};
+struct rpc_request {
+  std::string id;
+};
+struct rpc_response {
+  std::string id;
+};
 struct attributes {};
 struct telemetry {};
 using topic = std::variant<attributes, telemetry, attributes_request, attributes_response, rpc_request, rpc_response>;
@@ -53,7 +61,7 @@ struct storage_token_request {
   std::optional<std::uint64_t> size;
   std::optional<std::string> sha256;
   std::optional<std::string> content_type;
-  std::vector<std::string> accept;  ///< "certificate/1", "report/1"; empty: an older agent
+  std::vector<std::string> accept;  ///< "certificate/1", "report/1", "plan/1"; empty: an older agent
 
   bool accepts(std::string_view what) const;
 };
@@ -61,6 +69,30 @@ struct storage_token_request {
 struct name_value {
   std::string name, value;
   friend bool operator==(const name_value&, const name_value&) = default;
+};
+
+/// The upload of one range of a file's bytes: sent as it stands, the range as its body, `body_prefix` and `body_suffix`
+/// around it where there are some.
+struct grant_part {
+  unsigned number = 1;  ///< from 1
+  std::string method;   ///< "PUT" or "POST"
+  secret url;
+  std::vector<name_value> headers;
+  std::uint64_t offset = 0, length = 0;
+  std::vector<int> expect;  ///< statuses that mean success; empty: any 2xx
+  secret body_prefix, body_suffix;
+};
+inline constexpr std::size_t max_body_text_bytes = 8 * 1024;
+inline constexpr unsigned max_plan_parts = 50'000;
+inline constexpr std::size_t max_page_parts = 64;
+
+/// How to upload a file in parts. The hub begins, commits and aborts the upload; a device only sends parts, any of them
+/// again if need be, and reports when all are there.
+struct grant_plan {
+  std::uint64_t part_bytes = 0;  ///< of each part but the last
+  unsigned part_count = 1;
+  unsigned parallel = 1;          ///< at most so many at once; 1: in ascending order
+  std::vector<grant_part> parts;  ///< the first page, ascending; others by grant_renew_request
 };
 
 /// A failure as it travels: `errorMessage` for every agent, `errorCode` and `retryAfterMillis` for ours.
@@ -74,12 +106,27 @@ struct storage_token_response {
   // Ours:
   blob_operation operation = blob_operation::put;
   std::string grant_id;
-  std::string certificate_id;                 ///< "sha256:<64 hex>" of the PEM text, or empty
+  std::string certificate_id;  ///< "sha256:<64 hex>" of the PEM text, or empty
   std::optional<milliseconds> expires_in;
-  std::vector<int> expect;                    ///< statuses that mean success; empty: any 2xx
+  std::vector<int> expect;         ///< statuses that mean success; empty: any 2xx
+  std::optional<grant_plan> plan;  ///< then url, headers and expect are empty
 };
 
-struct certificate_request { std::string reqid, certificate_id; };
+/// Asks for parts of a plan: those of its next page, or fresh ones for those whose signatures have expired.
+struct grant_renew_request {
+  std::string reqid, grant_id;
+  unsigned first_part = 1, last_part = 1;  ///< inclusive; the hub may answer with fewer, from first_part on
+};
+struct grant_renew_response {
+  std::string reqid;
+  std::optional<error> failure;  ///< not_found: the upload is gone, a new grant is needed
+  std::optional<milliseconds> expires_in;
+  std::vector<grant_part> parts;
+};
+
+struct certificate_request {
+  std::string reqid, certificate_id;
+};
 struct certificate_response {
   std::string reqid;
   std::optional<error> failure;
@@ -102,8 +149,9 @@ struct transfer_report_response {
   bool verified = false;
 };
 
-using device_request = std::variant<storage_token_request, certificate_request, transfer_report>;
-using hub_response = std::variant<storage_token_response, certificate_response, transfer_report_response>;
+using device_request = std::variant<storage_token_request, certificate_request, transfer_report, grant_renew_request>;
+using hub_response =
+    std::variant<storage_token_response, certificate_response, transfer_report_response, grant_renew_response>;
 
 /// The id that such a message carries.
 const std::string& reqid_of(const device_request& r);
@@ -111,10 +159,10 @@ const std::string& reqid_of(const hub_response& r);
 
 // ---- direct commands (evp-c2d) ----
 struct command_request {
-  std::string reqid;     ///< decimal digits; EVP1: the topic's id
+  std::string reqid;  ///< decimal digits; EVP1: the topic's id
   std::string instance;
   std::string method;
-  std::string params;    ///< JSON text
+  std::string params;  ///< JSON text
 };
 enum class command_status { ok, method_not_found, error };
 struct command_response {
@@ -137,10 +185,10 @@ result<std::string> encode(dialect d, const command_request& c);
 
 /// What a device says of itself on v1/devices/me/attributes. Any part may be absent.
 struct client_attributes {
-  std::optional<dialect> protocol;              ///< from systemInfo.protocolVersion
-  std::optional<std::string> system_info;       ///< JSON text
-  std::optional<std::string> deployment_status; ///< JSON text, unwrapped from EVP1's string
-  std::map<std::string, std::string> states;    ///< "<instance>/<topic>" -> bytes (EVP1: from base64)
+  std::optional<dialect> protocol;               ///< from systemInfo.protocolVersion
+  std::optional<std::string> system_info;        ///< JSON text
+  std::optional<std::string> deployment_status;  ///< JSON text, unwrapped from EVP1's string
+  std::map<std::string, std::string> states;     ///< "<instance>/<topic>" -> bytes (EVP1: from base64)
 };
 /// `known` is the dialect this device has shown so far (decides whether states are base64).
 result<client_attributes> decode_client_attributes(dialect known, std::string_view payload);
@@ -170,17 +218,19 @@ result<shared_attributes> decode_shared_attributes(std::string_view payload, boo
 
 // ---- deployment manifest ----
 struct module_spec {
-  std::string impl;         ///< "spawn", "wasm", "python", "docker", "dlfcn"
+  std::string impl;  ///< "spawn", "wasm", "python", "docker", "dlfcn"
   std::string entry_point;
-  secret download_url;      ///< empty: nothing to download
-  std::string hash;         ///< SHA-256, 64 lower-case hexadecimal digits, or empty without a URL
+  secret download_url;  ///< empty: nothing to download
+  std::string hash;     ///< SHA-256, 64 lower-case hexadecimal digits, or empty without a URL
 };
 struct instance_spec {
   std::string module_id;
   std::map<std::string, std::string> publish, subscribe;  ///< alias -> topic name
   std::int64_t version = 1;
 };
-struct topic_spec { std::string type, topic; };
+struct topic_spec {
+  std::string type, topic;
+};
 struct deployment {
   std::string id;
   std::map<std::string, instance_spec> instances;
@@ -188,7 +238,8 @@ struct deployment {
   std::map<std::string, topic_spec> publish_topics, subscribe_topics;
 };
 /// Checks everything that evp-wire.md C6 lists, so that no manifest can hurt an agent: mandatory fields, types, names
-/// (check_name), references to modules, 64-digit hashes. Errors: invalid_argument at the JSON path ("instanceSpecs.up.moduleId").
+/// (check_name), references to modules, 64-digit hashes. Errors: invalid_argument at the JSON path
+/// ("instanceSpecs.up.moduleId").
 result<deployment> decode_deployment(std::string_view json);
 
 }  // namespace evp::wire

@@ -91,6 +91,23 @@ result<transfer_report> read_transfer_report(const json_reader& r, std::string_v
   return out;
 }
 
+result<grant_renew_request> read_renewal(const json_reader& r, std::string_view topic_id) {
+  grant_renew_request out;
+  out.reqid = reqid_or(r, topic_id);
+  TRY(out.grant_id, r.text("grantId", max_grant_id));
+  TRY(const auto* range, r.optional_array("parts"));
+  const auto is_part = [](const json::value& v) {
+    return v.is_int64() && v.get_int64() >= 1 && v.get_int64() <= std::int64_t(max_plan_parts);
+  };
+  if (!range || range->size() != 2 || !is_part(range->front()) || !is_part(range->back()) ||
+      range->front().get_int64() > range->back().get_int64())
+    return fail(errc::invalid_argument, r.path_of("parts"),
+                fmt::format("parts must be the first and the last part that are wanted, from 1 to {}", max_plan_parts));
+  out.first_part = unsigned(range->front().get_int64());
+  out.last_part = unsigned(range->back().get_int64());
+  return out;
+}
+
 template <class T>
 result<std::pair<dialect, device_request>> as_evp2(result<T> r) {
   TRY(auto value, std::move(r));
@@ -128,6 +145,17 @@ json::object write(const certificate_request& r) {
   o.emplace("reqid", view(r.reqid));
   o.emplace("certificateId", view(r.certificate_id));
   return wrap("certificate-request", std::move(o));
+}
+
+json::object write(const grant_renew_request& r) {
+  json::object o;
+  o.emplace("reqid", view(r.reqid));
+  o.emplace("grantId", view(r.grant_id));
+  json::array range;
+  range.emplace_back(r.first_part);
+  range.emplace_back(r.last_part);
+  o.emplace("parts", std::move(range));
+  return wrap("grant-renew", std::move(o));
 }
 
 json::object write(const transfer_report& r) {
@@ -171,8 +199,10 @@ result<std::pair<dialect, device_request>> decode_device_request(std::string_vie
   if (certificate) return as_evp2(read_certificate_request(*certificate, topic_id));
   TRY(const auto report, params.optional_object("transfer-report"));
   if (report) return as_evp2(read_transfer_report(*report, topic_id));
+  TRY(const auto renewal, params.optional_object("grant-renew"));
+  if (renewal) return as_evp2(read_renewal(*renewal, topic_id));
   return fail(errc::unsupported, "params",
-              "unknown request: use storagetoken-request, certificate-request or transfer-report");
+              "unknown request: use storagetoken-request, certificate-request, transfer-report or grant-renew");
 }
 
 std::string encode(const device_request& r) {

@@ -21,25 +21,28 @@ void write_failure(json::object& o, const error& e) {
   if (e.retry_after()) o.emplace("retryAfterMillis", std::to_string(e.retry_after()->count()));
 }
 
-json::object header_object(const std::vector<name_value>& headers) {
-  json::object o;
-  for (const auto& h : headers) o.emplace(view(h.name), view(h.value));
-  return o;
-}
-
 std::string millis(timestamp t) { return std::to_string(t.time_since_epoch().count()); }
+
+template <class Response>
+void write_status(json::object& o, const Response& r) {
+  o.emplace("reqid", view(r.reqid));
+  if (r.failure)
+    write_failure(o, *r.failure);
+  else
+    o.emplace("status", "ok");
+}
 
 json::object write_evp2(const storage_token_response& r) {
   json::object o;
-  o.emplace("reqid", view(r.reqid));
-  if (r.failure) {
-    write_failure(o, *r.failure);
-  } else {
-    o.emplace("status", "ok");
-    o.emplace("URL", view(r.url.reveal()));
+  write_status(o, r);
+  if (!r.failure) {
+    if (!r.plan) o.emplace("URL", view(r.url.reveal()));
     if (r.expires_at) o.emplace("expiresAtMillis", millis(*r.expires_at));
     o.emplace("responseType", r.multifile ? "multifile" : "singlefile");
-    o.emplace("headers", header_object(r.headers));
+    if (r.plan)
+      o.emplace("plan", write_plan(*r.plan));
+    else
+      o.emplace("headers", header_object(r.headers));
     if (r.operation == blob_operation::get) o.emplace("operation", "get");
     if (!r.grant_id.empty()) o.emplace("grantId", view(r.grant_id));
     if (!r.certificate_id.empty()) o.emplace("certificateId", view(r.certificate_id));
@@ -75,11 +78,8 @@ json::object write(dialect d, const storage_token_response& r) {
 
 json::object write(dialect, const certificate_response& r) {
   json::object o, out;
-  o.emplace("reqid", view(r.reqid));
-  if (r.failure) {
-    write_failure(o, *r.failure);
-  } else {
-    o.emplace("status", "ok");
+  write_status(o, r);
+  if (!r.failure) {
     o.emplace("certificateId", view(r.certificate_id));
     o.emplace("pem", view(r.pem));
   }
@@ -87,14 +87,20 @@ json::object write(dialect, const certificate_response& r) {
   return out;
 }
 
+json::object write(dialect, const grant_renew_response& r) {
+  json::object o, out;
+  write_status(o, r);
+  if (!r.failure) {
+    if (r.expires_in) o.emplace("expiresInMillis", std::to_string(r.expires_in->count()));
+    o.emplace("parts", write_parts(r.parts));
+  }
+  out.emplace("grant-renew-response", std::move(o));
+  return out;
+}
+
 json::object write(dialect, const transfer_report_response& r) {
   json::object o, out;
-  o.emplace("reqid", view(r.reqid));
-  if (r.failure) {
-    write_failure(o, *r.failure);
-  } else {
-    o.emplace("status", "ok");
-  }
+  write_status(o, r);
   o.emplace("verified", r.verified);
   out.emplace("transfer-report-response", std::move(o));
   return out;
@@ -125,54 +131,19 @@ result<std::optional<error>> read_failure(const json_reader& r) {
   return std::optional(std::move(e));
 }
 
-bool is_token(std::string_view name) {  // RFC 9110, 5.6.2
-  const auto ok = [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  };
-  return !name.empty() && std::all_of(name.begin(), name.end(), ok);
-}
-
-result<std::vector<name_value>> read_headers(const json_reader& r) {
-  std::vector<name_value> out;
-  TRY(const auto headers, r.optional_object("headers"));
-  if (!headers) return out;
-  if (headers->fields().size() > max_headers)
-    return fail(errc::too_large, r.path_of("headers"), fmt::format("more than {} headers", max_headers));
-  for (const auto& field : headers->fields()) {
-    const std::string name(field.key().data(), field.key().size());
-    TRY(auto value, headers->text(name));
-    if (!is_token(name) || has_control_characters(value))
-      return fail(errc::invalid_argument, headers->path_of(name), "not a header that HTTP can carry");
-    out.push_back({name, std::move(value)});
-  }
-  return out;
-}
-
-result<std::vector<int>> read_expect(const json_reader& r) {
-  std::vector<int> out;
-  TRY(const auto* list, r.optional_array("expect"));
-  if (!list) return out;
-  for (const auto& v : *list) {
-    if (!v.is_int64() || v.get_int64() < 100 || v.get_int64() > 599 || out.size() >= 16)
-      return fail(errc::invalid_argument, r.path_of("expect"), "expect must be at most 16 HTTP statuses");
-    out.push_back(int(v.get_int64()));
-  }
-  return out;
-}
-
 result<storage_token_response> read_token(const json_reader& r, std::string_view topic_id) {
   storage_token_response out;
   out.reqid = reqid_or(r, topic_id);
   TRY(out.failure, read_failure(r));
   if (out.failure) return out;
 
-  TRY(auto url, r.text("URL", max_url_bytes));
-  if (url.empty() || has_control_characters(url) || url.find(' ') != url.npos)
-    return fail(errc::invalid_argument, r.path_of("URL"),
-                "URL must not be empty, nor hold spaces or control characters");
-  out.url = secret(std::move(url));
-  TRY(out.headers, read_headers(r));
+  TRY(const auto plan, r.optional_object("plan"));
+  if (plan) {
+    TRY(out.plan, read_plan(*plan));
+  } else {
+    TRY(out.url, read_url(r, "URL"));
+    TRY(out.headers, read_headers(r));
+  }
   TRY(const auto expires, read_millis(r, "expiresAtMillis"));
   if (expires) out.expires_at = timestamp(*expires);
   TRY(const auto type, r.optional_text("responseType"));
@@ -209,13 +180,73 @@ result<transfer_report_response> read_report(const json_reader& r, std::string_v
   return out;
 }
 
+result<grant_renew_response> read_renewal(const json_reader& r, std::string_view topic_id) {
+  grant_renew_response out;
+  out.reqid = reqid_or(r, topic_id);
+  TRY(out.failure, read_failure(r));
+  if (out.failure) return out;
+  TRY(out.expires_in, read_millis(r, "expiresInMillis"));
+  TRY(out.parts, read_parts(r));
+  return out;
+}
+
 template <class T>
 result<hub_response> widen(result<T> r) {
   TRY(auto value, std::move(r));
   return hub_response(std::move(value));
 }
 
+bool is_token(std::string_view name) {  // RFC 9110, 5.6.2
+  const auto ok = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  };
+  return !name.empty() && std::all_of(name.begin(), name.end(), ok);
+}
+
 }  // namespace
+
+json::object header_object(const std::vector<name_value>& headers) {
+  json::object o;
+  for (const auto& h : headers) o.emplace(view(h.name), view(h.value));
+  return o;
+}
+
+result<std::vector<name_value>> read_headers(const json_reader& r) {
+  std::vector<name_value> out;
+  TRY(const auto headers, r.optional_object("headers"));
+  if (!headers) return out;
+  if (headers->fields().size() > max_headers)
+    return fail(errc::too_large, r.path_of("headers"), fmt::format("more than {} headers", max_headers));
+  for (const auto& field : headers->fields()) {
+    const std::string name(field.key().data(), field.key().size());
+    TRY(auto value, headers->text(name));
+    if (!is_token(name) || has_control_characters(value))
+      return fail(errc::invalid_argument, headers->path_of(name), "not a header that HTTP can carry");
+    out.push_back({name, std::move(value)});
+  }
+  return out;
+}
+
+result<std::vector<int>> read_expect(const json_reader& r) {
+  std::vector<int> out;
+  TRY(const auto* list, r.optional_array("expect"));
+  if (!list) return out;
+  for (const auto& v : *list) {
+    if (!v.is_int64() || v.get_int64() < 100 || v.get_int64() > 599 || out.size() >= 16)
+      return fail(errc::invalid_argument, r.path_of("expect"), "expect must be at most 16 HTTP statuses");
+    out.push_back(int(v.get_int64()));
+  }
+  return out;
+}
+
+result<secret> read_url(const json_reader& r, std::string_view key) {
+  TRY(auto url, r.text(key, max_url_bytes));
+  if (url.empty() || has_control_characters(url) || url.find(' ') != url.npos)
+    return fail(errc::invalid_argument, r.path_of(key),
+                fmt::format("{} must not be empty, nor hold spaces or control characters", key));
+  return secret(std::move(url));
+}
 
 const std::string& reqid_of(const hub_response& r) {
   return std::visit([](const auto& x) -> const std::string& { return x.reqid; }, r);
@@ -235,8 +266,10 @@ result<hub_response> decode_hub_response(std::string_view topic_id, std::string_
   if (certificate) return widen(read_certificate(*certificate, topic_id));
   TRY(const auto report, root.optional_object("transfer-report-response"));
   if (report) return widen(read_report(*report, topic_id));
+  TRY(const auto renewal, root.optional_object("grant-renew-response"));
+  if (renewal) return widen(read_renewal(*renewal, topic_id));
   return fail(errc::invalid_argument,
-              "no response of the protocol: storagetoken-, certificate- or transfer-report-response");
+              "no response of the protocol: storagetoken-, certificate-, transfer-report- or grant-renew-response");
 }
 
 }  // namespace evp::wire

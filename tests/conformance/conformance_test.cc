@@ -1,112 +1,15 @@
 // What every storage driver must do, on a real server: the same tests for all of them.
+#include "conformance.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-
-#include "base/crypto.h"
 #include "base/encoding.h"
 #include "base/names.h"
 #include "names.h"
-#include "servers.h"
-#include "storages.h"
 
 namespace evp {
 namespace {
-
-using storage::operation;
-
-/// A configured driver, the executor it runs on, and a device.
-struct conformance : testing::TestWithParam<storage_setup> {
-  io::asio::io_context context;
-  std::unique_ptr<http::client> client = std::make_unique<http::client>(context.get_executor());
-  io::manual_clock clock{io::system_clock().now()};
-  const secret local_key{"conformance"};
-  std::unique_ptr<storage::driver> driver;
-  std::unique_ptr<device> actor;
-
-  void SetUp() override {
-    driver = make({});
-    const auto& p = GetParam();
-    if (p.type == "LOCAL")
-      actor = make_local_device(local_key, root(), device_clock);
-    else
-      actor = p.agent ? make_agent_device() : make_runtime_device(*client, p.ca_pem());
-    ASSERT_TRUE(run(driver->prepare()));
-  }
-
-  /// One for each setup, since some share a server.
-  std::string container() const {
-    auto name = "evp-" + GetParam().name;
-    for (char& c : name) c = c == '_' ? '-' : char(std::tolower(c));
-    return name;
-  }
-  static std::filesystem::path root() { return servers::folder() / "local"; }
-
-  std::unique_ptr<storage::driver> make(const std::map<std::string, std::string>& instead) {
-    storage::option_values values;
-    auto options = GetParam().options();
-    options["container"] = container();
-    for (const auto& [name, value] : instead) options[name] = value;
-    for (const auto& [name, value] : options) values.set(name, secret(value), true);
-    const storage::driver_context c{*client, clock, GetParam().ca_pem(), root(), "http://127.0.0.1:8080", local_key};
-    auto made = (*storage::find_driver_type(GetParam().type))->make(values, c);
-    if (!made) throw std::runtime_error(made.error().message());
-    return std::move(made->instance);
-  }
-
-  template <class T>
-  T run(io::task<T> t) {
-    std::optional<T> out;
-    io::asio::co_spawn(context, std::move(t), [&](std::exception_ptr e, T v) {
-      if (e) std::rethrow_exception(e);
-      out.emplace(std::move(v));
-    });
-    context.restart();
-    while (!out) context.run_one();
-    return std::move(*out);
-  }
-
-  result<storage::signed_request> grant(operation op, const std::string& object, milliseconds lifetime = seconds(120)) {
-    storage::sign_spec s;
-    s.op = op;
-    s.object = object;
-    s.lifetime = lifetime;
-    s.portless_host = GetParam().agent;
-    if (op == operation::put) s.fields = GetParam().service_fields;
-    return driver->sign(s);
-  }
-
-  /// The status that the storage answers; 0 for no answer.
-  int status(const std::string& method, const std::string& url, const http::headers& fields,
-             const std::string& body = "body") {
-    auto answer = run(actor->send(method, url, fields, body));
-    EXPECT_TRUE(answer) << answer.error().message();
-    return answer ? answer->status : 0;
-  }
-  int execute(const storage::signed_request& g, const std::string& body = "body") {
-    return status(g.method, g.url.reveal(), g.fields, body);
-  }
-
-  bool exists(const std::string& object) {
-    const auto info = run(driver->stat(object));
-    EXPECT_TRUE(info || info.error().code() == errc::not_found) << info.error().message();
-    return info.has_value();
-  }
-  static bool is_refusal(int status) { return status >= 400 && status < 500; }
-
-  /// The URL with another character at the end of its signature, which stays well-formed.
-  static std::string forged(const secret& url) {
-    auto text = url.reveal();
-    auto at = text.find("ignature=");
-    at = at == text.npos ? text.find("sig=") + 4 : at + 9;
-    text[at] = text[at] == 'a' ? 'b' : 'a';
-    return text;
-  }
-
-  io::system_clock device_clock;
-};
 
 TEST_P(conformance, the_container_can_be_prepared_again) { EXPECT_TRUE(run(driver->prepare())); }
 
@@ -241,14 +144,13 @@ TEST_P(conformance, requests_for_the_public_agent_stay_small) {
   s.object = std::string(900, 'n');
   s.portless_host = true;
   s.fields = GetParam().service_fields;
-  const auto g = driver->sign(s);
+  const auto g = run(driver->sign(s));
   ASSERT_TRUE(g);
   auto size = g->url.size();
   for (const auto& f : g->fields) size += f.name.size() + f.value.size() + 4;
   EXPECT_LT(size, 2000u);
 }
 
-std::string name_of(const testing::TestParamInfo<storage_setup>& info) { return info.param.name; }
 INSTANTIATE_TEST_SUITE_P(on, conformance, testing::ValuesIn(storages()), name_of);
 
 // ---- what concerns one vendor ----
@@ -281,9 +183,9 @@ TEST_P(s3_host_test, each_form_of_host_works_for_its_own_device) {
   auto agent = make_agent_device();
   storage::sign_spec s;
   s.object = "host";
-  const auto with_port = *driver->sign(s);
+  const auto with_port = *run(driver->sign(s));
   s.portless_host = true;
-  const auto portless = *driver->sign(s);
+  const auto portless = *run(driver->sign(s));
   EXPECT_EQ(run(actor->send("PUT", with_port.url.reveal(), {}, "x"))->status, 200);
   EXPECT_EQ(run(agent->send("PUT", portless.url.reveal(), {}, "x"))->status, 200);
   // The other way round RGW is kind: it tries its own port too when Host has none.

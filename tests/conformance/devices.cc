@@ -91,12 +91,16 @@ class local_device final : public device {
     }
     storage::local_store store(root_, access->container);
     if (method == "PUT") {
-      CO_TRY(auto upload, store.begin(access->object));
+      storage::put_conditions conditions;
+      conditions.content_length = body.size();
+      auto begun = access->parts_id.empty() ? store.begin(access->object, conditions)
+                                            : store.begin_part(access->parts_id, access->part, conditions);
+      CO_TRY(auto upload, std::move(begun));
       CO_CHECK(upload.write(body));
       CO_CHECK(upload.commit());
       r.status = 201;
     } else {
-      const auto bytes = store.read(access->object, 1 << 20);
+      const auto bytes = store.read(access->object, 8 << 20);
       r.status = bytes ? 200 : http_status(bytes.error().code());
       if (bytes) r.body = *bytes;
     }

@@ -38,12 +38,12 @@ const std::vector<storage_setup>& storages() {
   const http::headers blob{{"x-ms-blob-type", "BlockBlob"}};
   const http::headers meta{{"x-amz-meta-fleet", "north  7"}, {"Content-Type", "image/jpeg"}};
   static const std::vector<storage_setup> all = {
-      {"AZURE_http", "AZURE", false, azurite_http, no_ca, bad_azure, blob},
-      {"AZURE_https", "AZURE", false, azurite_https, azurite_ca, bad_azure, {}},
-      {"AZURE_agent", "AZURE", true, azurite_http, no_ca, bad_azure, {}},
-      {"AWS_runtime", "AWS", false, rgw, no_ca, bad_aws, meta},
-      {"AWS_agent", "AWS", true, rgw, no_ca, bad_aws, meta},
-      {"LOCAL", "LOCAL", false, nothing, no_ca, {}, {}},
+      {"AZURE_http", "AZURE", false, azurite_http, no_ca, bad_azure, blob, true},
+      {"AZURE_https", "AZURE", false, azurite_https, azurite_ca, bad_azure, {}, true},
+      {"AZURE_agent", "AZURE", true, azurite_http, no_ca, bad_azure, {}, true},
+      {"AWS_runtime", "AWS", false, rgw, no_ca, bad_aws, meta, true},
+      {"AWS_agent", "AWS", true, rgw, no_ca, bad_aws, meta, true},
+      {"LOCAL", "LOCAL", false, nothing, no_ca, {}, {}, true},
   };
   return all;
 }

@@ -20,6 +20,7 @@ struct storage_setup {
   std::string (*ca_pem)();
   std::map<std::string, std::string> wrong_credentials;  ///< options that replace the right ones
   http::headers service_fields;                          ///< "headers" of the service
+  bool has_parts = false;                                ///< takes uploads in parts
 };
 
 const std::vector<storage_setup>& storages();

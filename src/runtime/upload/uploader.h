@@ -93,6 +93,7 @@ class uploader final : public blobs {
   void answered(wire::storage_token_response r, std::uint64_t reqid);
   void answered(wire::certificate_response r, std::uint64_t reqid);
   void answered(wire::transfer_report_response r, std::uint64_t reqid);
+  void answered(wire::grant_renew_response, std::uint64_t) {}  // plans are not asked for
 
   io::task<void> spool(operation_id id, source from, std::uint64_t size);
   io::task<void> carry_out(write w, std::vector<source> sources);

@@ -7,6 +7,7 @@
 #include "base/encoding.h"
 #include "storage/drivers/drivers.h"
 #include "storage/drivers/requests.h"
+#include "storage/drivers/s3_parts.h"
 
 namespace evp::storage {
 namespace {
@@ -46,12 +47,17 @@ class aws_driver final : public driver {
         where_(std::move(where)) {}
 
   capabilities caps() const noexcept override {
-    return {.sign_get = true, .max_lifetime = seconds(604'800), .max_put_bytes = 5ULL << 30, .signs_fields = true};
+    return {.sign_get = true,
+            .max_lifetime = seconds(604'800),
+            .max_put_bytes = 5ULL << 30,
+            .signs_fields = true,
+            .parts = part_limits{}};
   }
 
-  result<signed_request> sign(const sign_spec& spec) override {
-    CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
-    CHECK(check_fields(spec.fields));
+  io::task<result<signed_request>> sign(sign_spec spec) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    CO_CHECK(check_fields(spec.fields));
+    CO_CHECK(check_bounds(spec, caps().enforces));
     const auto now = clock_.now();
     signed_request r{.method = spec.op == operation::put ? "PUT" : "GET", .fields = spec.fields, .expect = {200}};
     auto wanted = request(r.method, "/" + spec.object);
@@ -62,8 +68,8 @@ class aws_driver final : public driver {
     const auto lifetime = std::chrono::floor<seconds>(spec.lifetime);
     r.expires_at = std::chrono::floor<seconds>(now) + lifetime;
     r.url = signer_.presign(wanted, now, lifetime);
-    if (spec.portless_host) CHECK(check_small_head(r));
-    return r;
+    if (spec.portless_host) CO_CHECK(check_small_head(r));
+    co_return r;
   }
 
   io::task<result<void>> prepare() override {
@@ -112,11 +118,74 @@ class aws_driver final : public driver {
     co_return refused(answer, "remove an object");
   }
 
+  // https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+  io::task<result<std::string>> begin_parts(sign_spec spec) override {
+    CO_CHECK(check_fields(spec.fields));
+    auto wanted = request("POST", "/" + spec.object);
+    wanted.query = {{"uploads", ""}};
+    for (const auto& f : spec.fields)
+      if (is_signed(f.name)) wanted.fields.push_back(f);
+    auto r = own_request(wanted, "");
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    if (answer.status != 200) co_return refused(answer, "begin an upload in parts");
+    co_return s3_upload_id(answer.body);
+  }
+
+  io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    const auto now = clock_.now();
+    auto wanted = parts_request("PUT", spec.object, upload_id);
+    wanted.query.emplace_back("partNumber", std::to_string(part.number));
+    const auto lifetime = std::chrono::floor<seconds>(spec.lifetime);
+    signed_request out{.method = "PUT", .expect = {200}};
+    out.expires_at = std::chrono::floor<seconds>(now) + lifetime;
+    out.url = signer_.presign(wanted, now, lifetime);
+    co_return out;
+  }
+
+  io::task<result<std::vector<stored_part>>> list_parts(std::string object, std::string upload_id) override {
+    s3_part_list all;
+    do {
+      auto wanted = parts_request("GET", object, upload_id);
+      if (!all.parts.empty()) wanted.query.emplace_back("part-number-marker", std::to_string(all.parts.back().number));
+      auto r = own_request(wanted, "");
+      r.max_response_bytes = s3_list_max_bytes;
+      CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+      if (answer.status != 200) co_return refused(answer, "list the parts of an upload");
+      CO_CHECK(read_s3_parts(answer.body, all));
+    } while (all.more);
+    co_return std::move(all.parts);
+  }
+
+  io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part> parts) override {
+    auto r = own_request(parts_request("POST", spec.object, upload_id), s3_commit_body(parts));
+    r.total_timeout = r.stall_timeout = commit_limit;
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    // The status may be sent before the outcome is known: an error then comes with 200.
+    const auto code = s3_error_code(answer.body);
+    if (answer.status == 200 && code.empty()) co_return result<void>();
+    co_return fail(error_of_answer(answer, "put the parts together", code));
+  }
+
+  io::task<result<void>> abort_parts(std::string object, std::string upload_id) override {
+    auto r = own_request(parts_request("DELETE", object, upload_id), "");
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    if (answer.status == 204 || answer.status == 404) co_return result<void>();
+    co_return refused(answer, "drop the parts of an upload");
+  }
+
  private:
   static bool is_signed(std::string_view name) {
     for (const auto u : unsigned_fields)
       if (http::same_name(name, u)) return false;
     return true;
+  }
+
+  /// A request about an upload in parts.
+  auth::sigv4_request parts_request(std::string method, const std::string& object, const std::string& upload_id) const {
+    auto r = request(std::move(method), "/" + object);
+    r.query = {{"uploadId", upload_id}};
+    return r;
   }
 
   /// A request below the bucket: path is "" or "/object".
@@ -135,7 +204,8 @@ class aws_driver final : public driver {
     r.method = wanted.method;
     r.url = secret(auth::sigv4_signer::url_of(wanted));
     r.fields = signer_.sign_headers(wanted, clock_.now(), to_hex(sha256(body)));
-    if (wanted.method == "PUT") r.body = std::move(body);
+    r.fields.insert(r.fields.end(), wanted.fields.begin(), wanted.fields.end());
+    if (wanted.method == "PUT" || wanted.method == "POST") r.body = std::move(body);
     r.ca_pem = ca_pem_;
     return r;
   }

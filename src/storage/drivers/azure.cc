@@ -2,9 +2,14 @@
 //
 // Limits: https://learn.microsoft.com/azure/storage/blobs/scalability-targets (Put Blob up to 5,000 MiB),
 // https://learn.microsoft.com/rest/api/storageservices/put-blob, .../create-container, .../delete-blob
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <map>
+#include <pugixml.hpp>
 
 #include "auth/azure_sas.h"
+#include "base/crypto.h"
 #include "base/encoding.h"
 #include "storage/drivers/drivers.h"
 #include "storage/drivers/requests.h"
@@ -20,7 +25,9 @@ constexpr option_spec options_table[] = {
 
 constexpr std::string_view api_version = auth::azure_sas_version;
 constexpr std::string_view blob_type = "x-ms-blob-type";
-constexpr seconds own_lifetime{300};  // of signatures for the backend's own requests
+constexpr std::size_t block_prefix_characters = 24;
+constexpr std::uint64_t block_list_max_bytes = 16ULL << 20;  // 50,000 blocks are about 6 MiB
+constexpr seconds own_lifetime{300};                         // of signatures for the backend's own requests
 
 tl::unexpected<error> bad_string(std::string what) {
   return fail(errc::invalid_argument, "connectionString", std::move(what));
@@ -78,20 +85,24 @@ class azure_driver final : public driver {
 
   capabilities caps() const noexcept override {
     // A service SAS has no maximum of its own; ours is a year, because only a new account key revokes one.
-    return {.sign_get = true, .max_lifetime = std::chrono::hours(24 * 365), .max_put_bytes = 5000ULL << 20};
+    return {.sign_get = true,
+            .max_lifetime = std::chrono::hours(24 * 365),
+            .max_put_bytes = 5000ULL << 20,
+            .parts = part_limits{.min_bytes = 1, .max_bytes = 4000ULL << 20, .max_parts = 50'000}};
   }
 
-  result<signed_request> sign(const sign_spec& spec) override {
-    CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
-    CHECK(check_fields(spec.fields));
+  io::task<result<signed_request>> sign(sign_spec spec) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    CO_CHECK(check_fields(spec.fields));
+    CO_CHECK(check_bounds(spec, caps().enforces));
     const bool is_put = spec.op == operation::put;
     signed_request r{.method = is_put ? "PUT" : "GET", .expect = {is_put ? 201 : 200}};
     r.expires_at = expiry_of(clock_.now(), spec.lifetime);
-    TRY(r.url, blob_url(spec.object, is_put ? "cw" : "r", r.expires_at));
+    CO_TRY(r.url, blob_url(spec.object, is_put ? "cw" : "r", r.expires_at));
     for (const auto& f : spec.fields)
       if (is_put || !http::same_name(f.name, blob_type)) r.fields.push_back(f);
     if (is_put && http::find(r.fields, blob_type).empty()) r.fields.push_back({std::string(blob_type), "BlockBlob"});
-    return r;
+    co_return r;
   }
 
   io::task<result<void>> prepare() override {
@@ -142,7 +153,78 @@ class azure_driver final : public driver {
     co_return refused(answer, "remove an object");
   }
 
+  // Blocks: https://learn.microsoft.com/rest/api/storageservices/put-block. Their ids are ours, so nothing has to be
+  // begun; blocks that are never committed go by themselves after a week, and no request drops them sooner.
+  io::task<result<std::string>> begin_parts(sign_spec spec) override {
+    CO_CHECK(check_fields(spec.fields));
+    co_return random_id(block_prefix_characters);
+  }
+
+  io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    signed_request r{.method = "PUT", .expect = {201}};
+    r.expires_at = expiry_of(clock_.now(), spec.lifetime);
+    CO_TRY(const auto url, blob_url(spec.object, "cw", r.expires_at));
+    r.url = secret(url.reveal() + "&comp=block&blockid=" + percent_encode(block_id(upload_id, part.number)));
+    co_return r;
+  }
+
+  io::task<result<std::vector<stored_part>>> list_parts(std::string object, std::string upload_id) override {
+    CO_TRY(const auto url, blob_url(object, "r", clock_.now() + own_lifetime));
+    auto r = request("GET", secret(url.reveal() + "&comp=blocklist&blocklisttype=uncommitted"));
+    r.max_response_bytes = block_list_max_bytes;
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    if (answer.status != 200) co_return refused(answer, "list the blocks of an upload");
+    CO_TRY(auto parts, read_blocks(answer.body, upload_id));
+    if (parts.empty()) co_return fail(errc::not_found, "the storage knows no block of this upload");
+    co_return parts;
+  }
+
+  io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part> parts) override {
+    CO_TRY(auto url, blob_url(spec.object, "cw", clock_.now() + own_lifetime));
+    auto r = request("PUT", secret(url.reveal() + "&comp=blocklist"));
+    for (const auto& f : spec.fields) {
+      if (http::same_name(f.name, blob_type)) continue;
+      const bool of_the_blob = http::same_name(f.name, "Content-Type");  // else it would be the list's own
+      r.fields.push_back({of_the_blob ? "x-ms-blob-content-type" : f.name, f.value});
+    }
+    std::string list = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>";
+    for (const auto& p : parts)
+      list.append("<Uncommitted>").append(block_id(upload_id, p.number)).append("</Uncommitted>");
+    r.body = list.append("</BlockList>");
+    r.total_timeout = r.stall_timeout = commit_limit;
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    if (answer.status == 201) co_return result<void>();
+    co_return refused(answer, "put the blocks together");
+  }
+
+  io::task<result<void>> abort_parts(std::string, std::string) override { co_return result<void>(); }
+
  private:
+  /// All ids of a blob's blocks must have one length: https://learn.microsoft.com/rest/api/storageservices/put-block
+  static std::string block_id(const std::string& upload_id, unsigned number) {
+    return to_base64(fmt::format("{}-{:05}", upload_id, number));
+  }
+
+  /// The blocks of this upload among all that are not committed, by number.
+  static result<std::vector<stored_part>> read_blocks(std::string_view body, const std::string& upload_id) {
+    pugi::xml_document document;
+    const auto ok = document.load_buffer(body.data(), body.size());
+    const auto list = document.child("BlockList");
+    if (!ok || !list) return fail(errc::data_corrupt, "the storage's list of blocks is not understood");
+    std::vector<stored_part> parts;
+    for (const auto block : list.child("UncommittedBlocks").children("Block")) {
+      const auto id = from_base64(block.child_value("Name"));
+      if (!id || !id->starts_with(upload_id + "-")) continue;
+      stored_part p;
+      p.number = unsigned(std::strtoul(id->c_str() + upload_id.size() + 1, nullptr, 10));
+      p.size = block.child("Size").text().as_ullong();
+      parts.push_back(p);
+    }
+    std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
+    return parts;
+  }
+
   std::string base() const { return place_.origin() + place_.target + "/" + container_; }
   std::string protocol() const { return place_.scheme == "https" ? "https" : ""; }
 

@@ -23,12 +23,16 @@ class local_driver final : public driver {
   ~local_driver() override { disk_.join(); }
 
   capabilities caps() const noexcept override {
-    return {.sign_get = true, .max_lifetime = std::chrono::hours(24 * 7), .max_put_bytes = local_max_object_bytes};
+    return {.sign_get = true,
+            .max_lifetime = std::chrono::hours(24 * 7),
+            .max_put_bytes = local_max_object_bytes,
+            .parts = part_limits{.min_bytes = 1, .max_bytes = local_max_object_bytes}};
   }
 
-  result<signed_request> sign(const sign_spec& spec) override {
-    CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
-    CHECK(check_fields(spec.fields));
+  io::task<result<signed_request>> sign(sign_spec spec) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    CO_CHECK(check_fields(spec.fields));
+    CO_CHECK(check_bounds(spec, caps().enforces));
     const bool is_put = spec.op == operation::put;
     const local_access access{container_, spec.object, spec.op, clock_.now() + spec.lifetime};
     signed_request r{.method = is_put ? "PUT" : "GET", .fields = spec.fields};
@@ -38,7 +42,7 @@ class local_driver final : public driver {
       r.expect = {200, 201};
     else
       r.expect = {200};
-    return r;
+    co_return r;
   }
 
   io::task<result<void>> prepare() override {
@@ -68,6 +72,40 @@ class local_driver final : public driver {
 
   io::task<result<void>> remove(std::string object) override {
     auto work = [this, object = std::move(object)] { return store_.remove(object); };
+    co_return co_await io::run_on(disk_, std::move(work));
+  }
+
+  io::task<result<std::string>> begin_parts(sign_spec) override {
+    auto work = [this]() -> result<std::string> {
+      CHECK(store_.prepare());
+      return store_.begin_parts();
+    };
+    co_return co_await io::run_on(disk_, std::move(work));
+  }
+
+  io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    signed_request r{.method = "PUT", .expect = {201}};
+    r.expires_at = clock_.now() + spec.lifetime;
+    const local_access access{container_, spec.object, operation::put, r.expires_at, upload_id, part};
+    r.url = sign_local_url(key_, base_url_, access);
+    co_return r;
+  }
+
+  io::task<result<std::vector<stored_part>>> list_parts(std::string, std::string upload_id) override {
+    auto work = [this, id = std::move(upload_id)] { return store_.list_parts(id); };
+    co_return co_await io::run_on(disk_, std::move(work));
+  }
+
+  io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part>) override {
+    auto work = [this, object = std::move(spec.object), id = std::move(upload_id)] {
+      return store_.commit_parts(object, id);
+    };
+    co_return co_await io::run_on(disk_, std::move(work));
+  }
+
+  io::task<result<void>> abort_parts(std::string, std::string upload_id) override {
+    auto work = [this, id = std::move(upload_id)] { return store_.abort_parts(id); };
     co_return co_await io::run_on(disk_, std::move(work));
   }
 

@@ -81,6 +81,25 @@ result<void> check_lifetime(milliseconds lifetime, milliseconds max) {
               "must be from PT1S to " + format_iso8601_duration(max) + " for this storage");
 }
 
+result<void> check_bounds(const sign_spec& spec, bounds enforced) {
+  const std::pair<bound, bool> asked[] = {
+      {bound::prefix, spec.is_prefix},
+      {bound::size, spec.size.has_value()},
+      {bound::max_size, spec.max_size.has_value()},
+      {bound::content_type, !spec.content_type.empty()},
+      {bound::sha256, !spec.sha256.empty()},
+      {bound::create_only, spec.create_only},
+      {bound::source_address, !spec.source_address.empty()},
+  };
+  for (const auto& [what, wanted] : asked) {
+    if (!wanted || enforced.has(what)) continue;
+    for (const auto& n : bound_names())
+      if (n.what == what)
+        return fail(errc::unsupported, fmt::format("this storage cannot bound a grant by {}", n.name));
+  }
+  return {};
+}
+
 timestamp expiry_of(timestamp now, milliseconds lifetime) { return std::chrono::floor<seconds>(now + lifetime); }
 
 result<void> check_container_name(std::string_view name, std::string_view field, bool dots) {

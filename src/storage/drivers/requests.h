@@ -14,6 +14,9 @@ result<void> check_fields(const http::headers& fields);
 /// Checks 1 s <= lifetime <= max. Errors: invalid_argument at "expirationDuration".
 result<void> check_lifetime(milliseconds lifetime, milliseconds max);
 
+/// Checks that the spec asks for no bound that the driver does not enforce. Errors: unsupported, naming the bound.
+result<void> check_bounds(const sign_spec& spec, bounds enforced);
+
 /// Now plus the lifetime, in whole seconds as vendors count them, never later than asked for.
 timestamp expiry_of(timestamp now, milliseconds lifetime);
 
@@ -33,6 +36,9 @@ std::string s3_error_code(std::string_view body);
 
 /// A storage's refusal is read up to here, even where the object itself must be smaller.
 inline constexpr std::uint64_t refusal_max_bytes = 64 << 10;
+/// A commit of parts copies nothing, but a large one takes minutes.
+inline constexpr milliseconds commit_limit{600'000};
+
 /// The bytes of an object. Errors: too_large.
 result<std::string> within(std::string bytes, std::uint64_t max_bytes);
 

@@ -1,0 +1,111 @@
+// What every test of the suite works with: a configured driver on its real server, and a device.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "base/crypto.h"
+#include "servers.h"
+#include "storages.h"
+
+namespace evp {
+
+using storage::operation;
+
+/// A configured driver, the executor it runs on, and a device.
+struct conformance : testing::TestWithParam<storage_setup> {
+  io::asio::io_context context;
+  std::unique_ptr<http::client> client = std::make_unique<http::client>(context.get_executor());
+  io::manual_clock clock{io::system_clock().now()};
+  const secret local_key{"conformance"};
+  std::unique_ptr<storage::driver> driver;
+  std::unique_ptr<device> actor;
+
+  void SetUp() override {
+    driver = make({});
+    const auto& p = GetParam();
+    if (p.type == "LOCAL")
+      actor = make_local_device(local_key, root(), device_clock);
+    else
+      actor = p.agent ? make_agent_device() : make_runtime_device(*client, p.ca_pem());
+    ASSERT_TRUE(run(driver->prepare()));
+  }
+
+  /// One for each setup, since some share a server.
+  std::string container() const {
+    auto name = "evp-" + GetParam().name;
+    for (char& c : name) c = c == '_' ? '-' : char(std::tolower(c));
+    return name;
+  }
+  static std::filesystem::path root() { return servers::folder() / "local"; }
+
+  std::unique_ptr<storage::driver> make(const std::map<std::string, std::string>& instead) {
+    storage::option_values values;
+    auto options = GetParam().options();
+    options["container"] = container();
+    for (const auto& [name, value] : instead) options[name] = value;
+    for (const auto& [name, value] : options) values.set(name, secret(value), true);
+    const storage::driver_context c{*client, clock, GetParam().ca_pem(), root(), "http://127.0.0.1:8080", local_key};
+    auto made = (*storage::find_driver_type(GetParam().type))->make(values, c);
+    if (!made) throw std::runtime_error(made.error().message());
+    return std::move(made->instance);
+  }
+
+  template <class T>
+  T run(io::task<T> t) {
+    std::optional<T> out;
+    io::asio::co_spawn(context, std::move(t), [&](std::exception_ptr e, T v) {
+      if (e) std::rethrow_exception(e);
+      out.emplace(std::move(v));
+    });
+    context.restart();
+    while (!out) context.run_one();
+    return std::move(*out);
+  }
+
+  result<storage::signed_request> grant(operation op, const std::string& object, milliseconds lifetime = seconds(120)) {
+    storage::sign_spec s;
+    s.op = op;
+    s.object = object;
+    s.lifetime = lifetime;
+    s.portless_host = GetParam().agent;
+    if (op == operation::put) s.fields = GetParam().service_fields;
+    return run(driver->sign(s));
+  }
+
+  /// The status that the storage answers; 0 for no answer.
+  int status(const std::string& method, const std::string& url, const http::headers& fields,
+             const std::string& body = "body") {
+    auto answer = run(actor->send(method, url, fields, body));
+    EXPECT_TRUE(answer) << answer.error().message();
+    return answer ? answer->status : 0;
+  }
+  int execute(const storage::signed_request& g, const std::string& body = "body") {
+    return status(g.method, g.url.reveal(), g.fields, body);
+  }
+
+  bool exists(const std::string& object) {
+    const auto info = run(driver->stat(object));
+    EXPECT_TRUE(info || info.error().code() == errc::not_found) << info.error().message();
+    return info.has_value();
+  }
+  static bool is_refusal(int status) { return status >= 400 && status < 500; }
+
+  /// The URL with another character at the end of its signature, which stays well-formed.
+  static std::string forged(const secret& url) {
+    auto text = url.reveal();
+    auto at = text.find("ignature=");
+    at = at == text.npos ? text.find("sig=") + 4 : at + 9;
+    text[at] = text[at] == 'a' ? 'b' : 'a';
+    return text;
+  }
+
+  io::system_clock device_clock;
+};
+
+inline std::string name_of(const testing::TestParamInfo<storage_setup>& info) { return info.param.name; }
+
+}  // namespace evp
