@@ -9,6 +9,10 @@ namespace evp::sim {
 
 using namespace std::chrono_literals;
 
+namespace {
+constexpr std::uint64_t part_bytes = 20;
+}
+
 void world::disturb() {
   at(milliseconds(pick(1, 2500)), [this] {
     if (!calm_) disturb();
@@ -112,7 +116,8 @@ void world::message(std::function<void()> deliver) {
 void world::act(request_grant& a) {
   const auto what = queue_->details(a.id);
   if (!what || !hub_up_) return;
-  message([this, name = what->remote_name, size = what->size, reqid = a.reqid] {
+  const bool is_put = what->operation == journal::operation::put;
+  message([this, name = what->remote_name, size = what->size, reqid = a.reqid, is_put] {
     if (faulty(12)) {
       const bool final = chance(25);
       const bool malformed = chance(20);
@@ -123,12 +128,48 @@ void world::act(request_grant& a) {
     grant g;
     g.url = secret("https://storage/" + name);
     if (chance(75)) {
-      g.grant_id = "g" + std::to_string(grants_.size());
-      grants_[g.grant_id] = {name, size};
+      g.grant_id = "g" + std::to_string(++last_grant_);
+      auto& x = grants_[g.grant_id] = {name, size, 0, {}};
+      if (is_put && size > 0 && chance(40)) {
+        x.part_count = unsigned((size - 1) / part_bytes + 1);
+        g.url = {};
+        g.plan.emplace();
+        g.plan->part_bytes = part_bytes;
+        g.plan->part_count = x.part_count;
+        g.plan->parallel = unsigned(pick(1, 3));
+        g.plan->parts = page(x, 1, unsigned(pick(1, 3)));
+      }
     }
     if (faulty(20)) g.certificate_id = "sha256:" + std::to_string(pick(1, 3));
     if (chance(50)) g.expires_in = milliseconds(faulty(30) ? pick(1, 8000) : 60'000);
     message([this, reqid, g] { step(event(grant_received{reqid, g})); });
+  });
+}
+
+std::vector<part> world::page(const issued& g, unsigned first, unsigned last) {
+  std::vector<part> all;
+  for (unsigned n = first; n <= std::min(last, g.part_count); ++n) {
+    part p;
+    p.number = n;
+    p.url = secret("https://storage/" + g.name);
+    p.offset = (n - 1) * part_bytes;
+    p.length = std::min(part_bytes, g.size - p.offset);
+    all.push_back(std::move(p));
+  }
+  return all;
+}
+
+void world::act(request_parts& a) {
+  if (!hub_up_) return;
+  message([this, r = a] {
+    if (faulty(5)) grants_.erase(r.grant_id);
+    const auto g = grants_.find(r.grant_id);
+    if (faulty(10) || g == grants_.end()) {
+      const auto code = g == grants_.end() ? errc::not_found : errc::unavailable;
+      return message([this, r, code] { step(event(parts_failed{r.reqid, error(code, "the hub")})); });
+    }
+    auto parts = page(g->second, r.first, r.first + unsigned(pick(0, 2)));
+    message([this, r, parts = std::move(parts)] { step(event(parts_received{r.reqid, parts, 60s})); });
   });
 }
 
@@ -145,6 +186,11 @@ void world::act(send_report& a) {
   message([this, r = a] {
     std::optional<error> failure;
     const auto g = grants_.find(r.grant_id);
+    if (g != grants_.end() && g->second.part_count > 0 && g->second.parts.size() == g->second.part_count) {
+      auto& object = objects_[g->second.name];
+      object.clear();
+      for (const auto& [n, bytes] : g->second.parts) object += bytes;
+    }
     if (faulty(10)) {
       failure = error(errc::unavailable, "the check failed for now");
     } else if (g == grants_.end()) {
@@ -165,7 +211,7 @@ void world::act(start_transfer& a) {
   // The file is opened now and read until the end of the transfer; what the real driver checks is checked here.
   later(milliseconds(faulty(10) ? pick(1000, 40'000) : pick(1, 300)), [this, t = a, what = *what] {
     auto r = what.operation == journal::operation::put ? put(t, what) : answer_of_storage();
-    step(event(transfer_finished{t.id, t.attempt, std::move(r)}));
+    step(event(transfer_finished{t.id, t.attempt, std::move(r), t.part ? t.part->number : 0}));
   });
 }
 

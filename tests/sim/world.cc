@@ -133,9 +133,9 @@ void world::run_until(steady_time end, const std::function<bool()>& done) {
 
 void world::boot() {
   ++boots_;
-  if (!calm_ && chance(80)) {
+  if (!calm_ && (scenario_.restless || chance(80))) {
     static constexpr int within[] = {15, 40, 300};  // soon after a boot is where two crashes meet
-    crash_at_ = verdict_.boundaries + std::size_t(pick(1, within[pick(0, 2)]));
+    crash_at_ = verdict_.boundaries + std::size_t(pick(1, within[pick(0, scenario_.restless ? 1 : 2)]));
     power_cut_ = chance(50);
   }
   queue::parts p;

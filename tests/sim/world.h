@@ -32,6 +32,7 @@ struct scenario {
   std::uint64_t seed = 1;
   sync_kind ignored = sync_kind::none;  ///< this one does nothing
   bool verbose = false;                 ///< prints what happens
+  bool restless = false;                ///< every run of the runtime crashes soon
 };
 
 struct verdict_of_world {
@@ -74,6 +75,8 @@ class world {
   struct issued {
     std::string name;
     std::uint64_t size = 0;
+    unsigned part_count = 0;  ///< 0: one upload
+    std::map<unsigned, std::string> parts;
   };
 
   // ---- time ----
@@ -98,6 +101,8 @@ class world {
   void act(note_end& a);
   void act(request_grant& a);
   void act(request_certificate& a);
+  void act(request_parts& a);
+  static std::vector<part> page(const issued& g, unsigned first, unsigned last);
   void act(start_transfer& a);
   void act(send_report& a);
   void act(set_timer& a);
@@ -154,7 +159,7 @@ class world {
   std::map<std::string, device_file> files_;
   std::vector<module> modules_;
   std::uint32_t last_life_ = 0;
-  std::uint64_t last_ticket_ = 0, last_inode_ = 0;
+  std::uint64_t last_ticket_ = 0, last_inode_ = 0, last_grant_ = 0;
   std::map<std::uint64_t, asked_for> asked_;  ///< by ticket
   std::map<operation_id, std::uint64_t> ticket_of_;
 };

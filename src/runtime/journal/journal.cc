@@ -38,8 +38,8 @@ result<recovered> journal::open() {
   for (const auto& f : files) number_ = std::max(number_, number_of(f.name).value_or(0));
   name_ = number_ == 0 ? "" : file_name(number_, log_suffix);
   if (number_ != 0) {
-    // What a process that died had not synced yet is seen now, but a power cut could still take it away: its last bytes,
-    // and its very name, for which the older journal would have to stay.
+    // What a process that died had not synced yet is seen now, but a power cut could still take it away: its last
+    // bytes, and its very name, for which the older journal would have to stay.
     CHECK(disk_.sync(name_));
     CHECK(disk_.sync_folder());
   }

@@ -8,7 +8,15 @@
 namespace evp::runtime::journal {
 namespace {
 
-enum : std::uint8_t { type_accepted = 1, type_sent = 2, type_ended = 3, type_forgotten = 4, type_next_id = 5 };
+enum : std::uint8_t {
+  type_accepted = 1,
+  type_sent = 2,
+  type_ended = 3,
+  type_forgotten = 4,
+  type_next_id = 5,
+  type_plan_begun = 6,
+  type_part_sent = 7
+};
 enum : std::uint8_t { flag_spooled = 1, flag_named = 2, flag_acknowledges = 4, flag_sha256 = 8 };
 enum : std::uint8_t { flag_quarantined = 1 };
 constexpr std::size_t head_bytes = 5;
@@ -126,6 +134,25 @@ std::string id_record(std::uint8_t type, const T& r) {
 std::string bytes_of(const forgotten& r) { return id_record(type_forgotten, r); }
 std::string bytes_of(const next_id& r) { return id_record(type_next_id, r); }
 
+std::string bytes_of(const plan_begun& r) {
+  writer w(type_plan_begun);
+  w.put(r.id);
+  w.put(r.part_bytes);
+  w.put(r.part_count);
+  w.put(r.parallel);
+  w.text(r.grant_id);
+  w.text(r.certificate_id);
+  return w.finish();
+}
+
+std::string bytes_of(const part_sent& r) {
+  writer w(type_part_sent);
+  w.put(r.id);
+  w.put(r.number);
+  w.text(r.sha256);
+  return w.finish();
+}
+
 accepted read_accepted(reader& in) {
   accepted r;
   r.id = in.get<std::uint64_t>();
@@ -171,6 +198,25 @@ ended read_ended(reader& in) {
   return r;
 }
 
+plan_begun read_plan_begun(reader& in) {
+  plan_begun r;
+  r.id = in.get<std::uint64_t>();
+  r.part_bytes = in.get<std::uint64_t>();
+  r.part_count = in.get<std::uint32_t>();
+  r.parallel = in.get<std::uint32_t>();
+  r.grant_id = in.text();
+  r.certificate_id = in.text();
+  return r;
+}
+
+part_sent read_part_sent(reader& in) {
+  part_sent r;
+  r.id = in.get<std::uint64_t>();
+  r.number = in.get<std::uint32_t>();
+  r.sha256 = in.text();
+  return r;
+}
+
 std::optional<record> read(std::uint8_t type, reader& in) {
   switch (type) {
     case type_accepted: return read_accepted(in);
@@ -178,6 +224,8 @@ std::optional<record> read(std::uint8_t type, reader& in) {
     case type_ended: return read_ended(in);
     case type_forgotten: return forgotten{in.get<std::uint64_t>()};
     case type_next_id: return next_id{in.get<std::uint64_t>()};
+    case type_plan_begun: return read_plan_begun(in);
+    case type_part_sent: return read_part_sent(in);
     default: return std::nullopt;
   }
 }

@@ -69,7 +69,24 @@ struct next_id {
   friend bool operator==(const next_id&, const next_id&) = default;
 };
 
-using record = std::variant<accepted, sent, ended, forgotten, next_id>;
+/// An upload in parts has begun; what an earlier record of this kind said of the operation is void.
+struct plan_begun {
+  std::uint64_t id = 0;
+  std::uint64_t part_bytes = 0;
+  std::uint32_t part_count = 0, parallel = 0;
+  std::string grant_id, certificate_id;
+  friend bool operator==(const plan_begun&, const plan_begun&) = default;
+};
+
+/// The storage has this part of the plan that was begun last.
+struct part_sent {
+  std::uint64_t id = 0;
+  std::uint32_t number = 0;
+  std::string sha256;  ///< 32 bytes of what was sent, or empty
+  friend bool operator==(const part_sent&, const part_sent&) = default;
+};
+
+using record = std::variant<accepted, sent, ended, forgotten, next_id, plan_begun, part_sent>;
 
 inline constexpr std::size_t max_name_bytes = 4096;  ///< of a name, a path or a reason; longer ones are no records
 inline constexpr std::size_t max_own_bytes = 256 * 1024;

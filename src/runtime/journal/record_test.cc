@@ -25,6 +25,10 @@ struct Arbitrary<record> {
         of(gen::build<ended>(gen::set(&ended::id),
                              gen::set(&ended::result, gen::element(outcome_kind::success, outcome_kind::error_http)),
                              gen::set(&ended::error), gen::set(&ended::quarantined), gen::set(&ended::reason, text))),
+        of(gen::build<plan_begun>(gen::set(&plan_begun::id), gen::set(&plan_begun::part_bytes),
+                                  gen::set(&plan_begun::part_count), gen::set(&plan_begun::grant_id, text))),
+        of(gen::build<part_sent>(gen::set(&part_sent::id), gen::set(&part_sent::number),
+                                 gen::set(&part_sent::sha256, text))),
         of(gen::build<forgotten>(gen::set(&forgotten::id))), of(gen::build<next_id>(gen::set(&next_id::id))));
   }
 };

@@ -22,7 +22,7 @@ class world {
     }
     calm_ = true;
     take(connected{});
-    for (int turn = 0; turn < 4000 && (engine_.live() > 0 || !pending_.empty()); ++turn) {
+    for (int turn = 0; turn < 20000 && (engine_.live() > 0 || !pending_.empty()); ++turn) {
       if (pending_.empty() && timer_) now_ = std::max(now_, *timer_);
       deliver();
       take(tick{});
@@ -102,6 +102,14 @@ class world {
     grant g;
     g.url = secret("http://granted");
     if (chance(60)) g.grant_id = "g" + std::to_string(a.reqid);
+    if (!g.grant_id.empty() && chance(30)) {
+      g.url = {};
+      g.plan.emplace();
+      g.plan->part_bytes = 100;
+      g.plan->part_count = unsigned(pick(1, 9));
+      g.plan->parallel = unsigned(pick(1, 4));
+      g.plan->parts = parts(1, unsigned(pick(1, int(g.plan->part_count))));
+    }
     if (chance(40)) g.certificate_id = "sha256:" + std::to_string(pick(1, 4));
     if (chance(50)) g.expires_in = milliseconds(pick(1, 120'000));
     pending_.push_back(grant_received{a.reqid, std::move(g)});
@@ -114,8 +122,27 @@ class world {
       if (chance(10)) pending_.push_back(certificate_lost{a.certificate_id});
     }
   }
+  static std::vector<part> parts(unsigned first, unsigned last) {
+    std::vector<part> all;
+    for (unsigned n = first; n <= last; ++n) {
+      all.emplace_back();
+      all.back().number = n;
+      all.back().url = secret("http://part");
+    }
+    return all;
+  }
+  void act(const request_parts& a) {
+    if (!calm_ && chance(20)) {
+      pending_.push_back(parts_failed{a.reqid, error(chance(60) ? errc::unavailable : errc::not_found, "x")});
+    } else {
+      pending_.push_back(parts_received{a.reqid, parts(a.first, std::min(a.last, a.first + unsigned(pick(0, 5)))),
+                                        milliseconds(pick(1, 120'000))});
+    }
+  }
+  void act(const note_plan&) {}
+  void act(const note_part&) {}
   void act(const start_transfer& a) {
-    EXPECT_FALSE(a.grant.url.empty());
+    EXPECT_FALSE(a.part ? a.part->url.empty() : a.grant.url.empty());
     transfer_result r;
     if (!calm_ && chance(20)) {
       r.failure = error(chance(80) ? errc::unavailable : errc::permission_denied, "x");
@@ -125,7 +152,7 @@ class world {
       if (chance(10)) r.retry_after = milliseconds(pick(0, 5000));
     }
     if (!r.failure && r.status < 300) stored_.insert(a.id);
-    pending_.push_back(transfer_finished{a.id, a.attempt, std::move(r)});
+    pending_.push_back(transfer_finished{a.id, a.attempt, std::move(r), a.part ? a.part->number : 0});
   }
   void act(const send_report& a) {
     std::optional<error> why;

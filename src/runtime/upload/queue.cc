@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/encoding.h"
+
 namespace evp::runtime::upload {
 
 namespace {
@@ -244,6 +246,16 @@ void queue::activate(operation_id id) {
     o.sent->result.bytes = s->second.what.bytes;
     o.sent->result.sha256 = s->second.what.sha256;
   }
+  if (const auto p = plans_.find(id); p != plans_.end() && !o.sent) {
+    const auto& begun = p->second.what;
+    o.began.emplace();
+    o.began->grant_id = begun.grant_id;
+    o.began->certificate_id = begun.certificate_id;
+    o.began->plan.part_bytes = begun.part_bytes;
+    o.began->plan.part_count = begun.part_count;
+    o.began->plan.parallel = begun.parallel;
+    for (const auto& part : p->second.parts) o.began->done.push_back(part.number);
+  }
   x.at = state::active;
   ++lanes_[x.lane].active;
   drive_engine(submitted{id, std::move(o)});
@@ -274,6 +286,26 @@ void queue::take(send_report& a) {
   out_.push_back(std::move(a));
 }
 
+void queue::take(note_plan& a) {
+  journal::plan_begun b;
+  b.id = a.id;
+  b.part_bytes = a.plan.plan.part_bytes;
+  b.part_count = a.plan.plan.part_count;
+  b.parallel = a.plan.plan.parallel;
+  b.grant_id = std::move(a.plan.grant_id);
+  b.certificate_id = std::move(a.plan.certificate_id);
+  record(b, false);  // the first part's record makes it durable
+  plans_.insert_or_assign(a.id, begun_plan{std::move(b), {}});
+}
+
+void queue::take(note_part& a) {
+  const auto found = plans_.find(a.id);
+  if (found == plans_.end() || found->second.what.grant_id != a.grant_id) return;
+  journal::part_sent p{a.id, a.number, from_hex(a.sha256).value_or("")};
+  record(p, true);
+  found->second.parts.push_back(std::move(p));
+}
+
 void queue::take(finish& a) {
   const auto found = entries_.find(a.id);
   if (found == entries_.end() || found->second.at != state::active) return;
@@ -286,6 +318,7 @@ void queue::take(finish& a) {
 void queue::end(operation_id id, blob_outcome outcome, std::string message) {
   auto& x = entries_.at(id);
   x.at = state::ending;
+  plans_.erase(id);
   subtract(id);
   ++(outcome.result == blob_outcome::kind::success ? counters_.succeeded : counters_.failed);
   journal::ended e{id,
@@ -421,6 +454,11 @@ void queue::on(recovered e) {
       found.insert_or_assign(a->id, std::move(*a));
     } else if (auto* s = std::get_if<journal::sent>(&r)) {
       sent_.insert_or_assign(s->id, sent_file{std::move(*s), true});
+    } else if (auto* b = std::get_if<journal::plan_begun>(&r)) {
+      const bool usable = b->part_count >= 1 && b->part_count <= wire::max_plan_parts && b->parallel >= 1;
+      if (usable) plans_.insert_or_assign(b->id, begun_plan{std::move(*b), {}});
+    } else if (auto* part = std::get_if<journal::part_sent>(&r)) {
+      if (const auto p = plans_.find(part->id); p != plans_.end()) p->second.parts.push_back(std::move(*part));
     } else if (auto* end = std::get_if<journal::ended>(&r)) {
       ended_.insert_or_assign(end->id, std::move(*end));
     } else if (const auto* f = std::get_if<journal::forgotten>(&r)) {
@@ -431,6 +469,7 @@ void queue::on(recovered e) {
   }
   std::erase_if(sent_, [&](const auto& s) { return !found.contains(s.first); });
   std::erase_if(ended_, [&](const auto& x) { return !found.contains(x.first); });
+  std::erase_if(plans_, [&](const auto& p) { return !found.contains(p.first) || ended_.contains(p.first); });
   for (const auto& [id, what] : found) {
     auto& x = add(what);
     x.deadline_ms = to_ms(deadline_after_restart(what));

@@ -123,8 +123,9 @@ struct note_end {
   blob_outcome outcome;
   std::string instance, message;
 };
-using queue_action = std::variant<prepare, drop_spooled, write, answer, tell, tell_earlier, drained, note_end,
-                                  request_grant, request_certificate, start_transfer, send_report, set_timer>;
+using queue_action =
+    std::variant<prepare, drop_spooled, write, answer, tell, tell_earlier, drained, note_end, request_grant,
+                 request_certificate, request_parts, start_transfer, send_report, set_timer>;
 using queue_actions = std::vector<queue_action>;
 
 struct times {
@@ -167,6 +168,8 @@ class queue {
   /// Outcomes that wait for an acknowledgement.
   std::size_t kept_outcomes() const noexcept { return ended_.size(); }
   const queue_counters& counters() const noexcept { return counters_; }
+  /// A write is under way.
+  bool writing() const noexcept { return writing_; }
   /// An operation of this instance still needs its workspace.
   bool holds(const std::string& instance) const;
   /// The operation has yet to read its bytes from the spool. A spooled file without one may go.
@@ -202,6 +205,10 @@ class queue {
     unsigned active = 0;
     bool needs_hub = true;
   };
+  struct begun_plan {
+    journal::plan_begun what;
+    std::vector<journal::part_sent> parts;
+  };
   struct sent_file {
     journal::sent what;
     bool durable = false;
@@ -226,6 +233,8 @@ class queue {
   void drive_engine(event e);
   void take(finish& a);
   void take(send_report& a);
+  void take(note_plan& a);
+  void take(note_part& a);
   void take(set_timer& a) { engine_timer_ = a.at; }
   template <class T>
   void take(T& a) {
@@ -274,6 +283,7 @@ class queue {
   entry_map entries_;
   std::unordered_map<operation_id, journal::ended> ended_;  ///< ending or ended
   std::unordered_map<operation_id, sent_file> sent_;
+  std::map<operation_id, begun_plan> plans_;  ///< of uploads in parts that go on
   std::map<std::string, std::unique_ptr<instance_info>> instances_;
   std::vector<lane> lanes_;
   std::vector<std::pair<std::int64_t, operation_id>> deadlines_;  ///< a heap, the earliest first; may hold the dead

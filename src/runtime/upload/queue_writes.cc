@@ -35,6 +35,10 @@ std::string queue::everything() const {
   for (const auto& [id, x] : entries_)
     if (x.at != state::preparing) all += packed(x);
   for (const auto& [id, s] : sent_) all += journal::encode(s.what);
+  for (const auto& [id, p] : plans_) {
+    all += journal::encode(p.what);
+    for (const auto& part : p.parts) all += journal::encode(part);
+  }
   for (const auto& [id, e] : ended_) all += journal::encode(e);
   return all;
 }

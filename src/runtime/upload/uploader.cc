@@ -71,6 +71,32 @@ transfer_result changed() {
   return failed(error(errc::data_corrupt, "the file has changed since the module asked to send it"), ESTALE);
 }
 
+/// The parts as the engine knows them. Errors: invalid_argument (they don't cut the file as the plan says).
+result<std::vector<part>> checked_parts(std::vector<wire::grant_part> all, std::uint64_t part_bytes, unsigned count,
+                                        std::uint64_t size) {
+  const auto bad = [](const char* why) { return fail(errc::invalid_argument, "plan", why); };
+  if (part_bytes == 0 || (size > 0 ? (size - 1) / part_bytes + 1 : 1) != count)
+    return bad("the plan's part size and number don't make up the file");
+  std::vector<part> out;
+  for (auto& p : all) {
+    const auto offset = std::uint64_t(p.number - 1) * part_bytes;
+    if (p.number > count || p.offset != offset || p.length != std::min(part_bytes, size - offset))
+      return bad("a part is not the range of the file that its number means");
+    part x;
+    x.number = p.number;
+    x.method = std::move(p.method);
+    x.url = std::move(p.url);
+    for (auto& h : p.headers) x.fields.push_back({std::move(h.name), std::move(h.value)});
+    x.offset = p.offset;
+    x.length = p.length;
+    x.expect = std::move(p.expect);
+    x.body_prefix = std::move(p.body_prefix);
+    x.body_suffix = std::move(p.body_suffix);
+    out.push_back(std::move(x));
+  }
+  return out;
+}
+
 queue::parts parts_of(const uploader_options& o, const std::set<std::string>& certificates, const secret& key) {
   queue::parts p;
   p.queue = o.queue;
@@ -260,7 +286,7 @@ void uploader::act(drained& a) {
 }
 
 void uploader::act(note_end& a) {
-  std::erase_if(asking_, [&](const auto& asked) { return asked.second == a.id; });
+  std::erase_if(asking_, [&](const auto& asked) { return asked.second.id == a.id; });
   if (a.outcome.result == blob_outcome::kind::success) return;
   spdlog::warn("file operation {} of instance {} failed: {}", a.id, a.instance, log_text(a.message));
 }
@@ -278,8 +304,8 @@ void uploader::act(request_grant& a) {
   r.operation = what->operation == journal::operation::put ? wire::blob_operation::put : wire::blob_operation::get;
   if (what->operation == journal::operation::put) r.size = what->size;
   if (!what->sha256.empty()) r.sha256 = to_hex(what->sha256);
-  r.accept = {"certificate/1", "report/1"};
-  asking_[a.reqid] = a.id;
+  r.accept = {"certificate/1", "report/1", "plan/1"};
+  asking_[a.reqid] = {a.id};
   hub_.send(std::move(r));
 }
 
@@ -287,6 +313,16 @@ void uploader::act(request_certificate& a) {
   wire::certificate_request r;
   r.reqid = std::to_string(a.reqid);
   r.certificate_id = a.certificate_id;
+  hub_.send(std::move(r));
+}
+
+void uploader::act(request_parts& a) {
+  wire::grant_renew_request r;
+  r.reqid = std::to_string(a.reqid);
+  r.grant_id = a.grant_id;
+  r.first_part = a.first;
+  r.last_part = a.last;
+  asking_[a.reqid] = {a.id, a.part_bytes, a.part_count};
   hub_.send(std::move(r));
 }
 
@@ -332,8 +368,8 @@ void uploader::hub_answered(std::string_view topic_id, result<wire::hub_response
 
 void uploader::answered(wire::storage_token_response r, std::uint64_t reqid) {
   const auto asked = asking_.find(reqid);
-  if (asked == asking_.end()) return;
-  const auto what = queue_.details(asked->second);
+  if (asked == asking_.end() || asked->second.part_bytes != 0) return;
+  const auto what = queue_.details(asked->second.id);
   asking_.erase(asked);
   if (!what) return;
   const auto refuse = [&](error why, bool malformed) { drive(event(grant_failed{reqid, std::move(why), malformed})); };
@@ -358,7 +394,28 @@ void uploader::answered(wire::storage_token_response r, std::uint64_t reqid) {
   // expiresAtMillis is the hub's wall clock, and a device's own is often wrong: only the relative form is used. A
   // grant that has expired shows as a 403, and a fresh one is asked for.
   g.expires_in = r.expires_in;
+  if (r.plan) {
+    plan p;
+    p.part_bytes = r.plan->part_bytes;
+    p.part_count = r.plan->part_count;
+    p.parallel = r.plan->parallel;
+    auto parts = checked_parts(std::move(r.plan->parts), p.part_bytes, p.part_count, what->size);
+    if (!parts) return refuse(std::move(parts).error(), true);
+    p.parts = std::move(*parts);
+    g.plan = std::move(p);
+  }
   drive(event(grant_received{reqid, std::move(g)}));
+}
+
+void uploader::answered(wire::grant_renew_response r, std::uint64_t reqid) {
+  const auto node = asking_.extract(reqid);
+  if (node.empty() || node.mapped().part_bytes == 0) return;
+  const auto what = queue_.details(node.mapped().id);
+  if (!what) return;
+  if (r.failure) return drive(event(parts_failed{reqid, std::move(*r.failure)}));
+  auto parts = checked_parts(std::move(r.parts), node.mapped().part_bytes, node.mapped().part_count, what->size);
+  if (!parts) return drive(event(parts_failed{reqid, std::move(parts).error()}));
+  drive(event(parts_received{reqid, std::move(*parts), r.expires_in}));
 }
 
 void uploader::answered(wire::certificate_response r, std::uint64_t reqid) {
@@ -379,6 +436,7 @@ void uploader::answered(wire::transfer_report_response r, std::uint64_t reqid) {
 
 io::task<void> uploader::transfer(start_transfer t, journal::accepted what) {
   co_await asio::post(ex_, asio::use_awaitable);  // never inside the step that started it
+  const unsigned part_number = t.part ? t.part->number : 0;
   transfer_result end;
   http::request r;
   auto trusted = trust_of(t.grant.certificate_id);
@@ -386,8 +444,8 @@ io::task<void> uploader::transfer(start_transfer t, journal::accepted what) {
     drive(event(certificate_lost{t.grant.certificate_id}));
     end = failed(error(errc::unavailable, "the storage's certificate must be fetched again"));
   } else {
-    r.url = std::move(t.grant.url);
-    r.fields = std::move(t.grant.fields);
+    r.url = t.part ? std::move(t.part->url) : std::move(t.grant.url);
+    r.fields = t.part ? std::move(t.part->fields) : std::move(t.grant.fields);
     r.ca_pem = std::move(*trusted);
     r.via = options_.via;
     r.connect_timeout = options_.connect_timeout;
@@ -395,14 +453,14 @@ io::task<void> uploader::transfer(start_transfer t, journal::accepted what) {
     r.total_timeout = t.time_left;
     r.hash_body = !t.grant.grant_id.empty() || !what.sha256.empty();
     if (what.operation == journal::operation::put) {
-      auto sent = co_await put(std::move(r), std::move(what));
+      auto sent = co_await put(std::move(r), std::move(what), std::move(t.part));
       end = std::move(sent);
     } else {
       auto received = co_await get(std::move(r), std::move(what));
       end = std::move(received);
     }
   }
-  drive(event(transfer_finished{t.id, t.attempt, std::move(end)}));
+  drive(event(transfer_finished{t.id, t.attempt, std::move(end), part_number}));
 }
 
 errno_result<opened_source> uploader::open_source(const journal::accepted& what) {
@@ -412,17 +470,26 @@ errno_result<opened_source> uploader::open_source(const journal::accepted& what)
   return look_at(*fd);
 }
 
-io::task<transfer_result> uploader::put(http::request r, journal::accepted what) {
+io::task<transfer_result> uploader::put(http::request r, journal::accepted what, std::optional<part> only) {
   auto source = open_source(what);
   if (!source) co_return failed(errno_error(source.error(), "open the file"), source.error());
   if (!is_unchanged(*source, what)) co_return changed();
   r.method = "PUT";
   r.body = http::file_range{source->fd->get(), 0, what.size};
+  if (only) {
+    r.method = std::move(only->method);
+    r.body = http::file_range{source->fd->get(), only->offset, only->length};
+    r.body_prefix = std::move(only->body_prefix);
+    r.body_suffix = std::move(only->body_suffix);
+  }
+  const auto around = r.body_prefix.size() + r.body_suffix.size();
   auto answer = co_await storage_.send(std::move(r));
   auto end = to_result(std::move(answer));
-  if (!end.failure && (!is_unchanged(look_at(source->fd), what) ||
-                       (!what.sha256.empty() && !end.sha256.empty() && end.sha256 != to_hex(what.sha256))))
-    co_return changed();
+  if (end.failure) co_return end;
+  if (!is_unchanged(look_at(source->fd), what)) co_return changed();
+  const bool is_whole = !only && !what.sha256.empty() && !end.sha256.empty();
+  if (is_whole && end.sha256 != to_hex(what.sha256)) co_return changed();
+  end.bytes -= std::min<std::uint64_t>(end.bytes, around);
   co_return end;
 }
 

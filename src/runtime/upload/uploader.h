@@ -84,6 +84,7 @@ class uploader final : public blobs {
   void act(note_end& a);
   void act(request_grant& a);
   void act(request_certificate& a);
+  void act(request_parts& a);
   void act(start_transfer& a);
   void act(send_report& a);
   void act(set_timer& a);
@@ -93,12 +94,12 @@ class uploader final : public blobs {
   void answered(wire::storage_token_response r, std::uint64_t reqid);
   void answered(wire::certificate_response r, std::uint64_t reqid);
   void answered(wire::transfer_report_response r, std::uint64_t reqid);
-  void answered(wire::grant_renew_response, std::uint64_t) {}  // plans are not asked for
+  void answered(wire::grant_renew_response r, std::uint64_t reqid);
 
   io::task<void> spool(operation_id id, source from, std::uint64_t size);
   io::task<void> carry_out(write w, std::vector<source> sources);
   io::task<void> transfer(start_transfer t, journal::accepted what);
-  io::task<transfer_result> put(http::request r, journal::accepted what);
+  io::task<transfer_result> put(http::request r, journal::accepted what, std::optional<part> only);
   io::task<transfer_result> get(http::request r, journal::accepted what);
   errno_result<opened_source> open_source(const journal::accepted& what);
   transfer_result to_result(result<http::response> answer) const;
@@ -122,10 +123,15 @@ class uploader final : public blobs {
   std::map<std::uint32_t, life> lives_;
   std::uint32_t last_life_ = 0;
   std::map<std::pair<std::uint32_t, std::uint64_t>, source>
-      offered_;                                   ///< (life, ticket) -> its open file, until answered
-  std::vector<source> unsynced_sources_;          ///< of operations that the next write accepts
-  std::map<std::uint64_t, operation_id> asking_;  ///< reqid of a grant request -> operation
-  std::map<std::string, std::string> bundles_;    ///< read certificates, bounded by the store
+      offered_;                           ///< (life, ticket) -> its open file, until answered
+  std::vector<source> unsynced_sources_;  ///< of operations that the next write accepts
+  struct asked {
+    operation_id id;
+    std::uint64_t part_bytes = 0;  ///< of the plan whose parts are asked for; 0: a grant
+    unsigned part_count = 0;
+  };
+  std::map<std::uint64_t, asked> asking_;       ///< by reqid
+  std::map<std::string, std::string> bundles_;  ///< read certificates, bounded by the store
   boost::asio::steady_timer timer_;
   io::group tasks_;
 };

@@ -379,6 +379,111 @@ TEST_F(uploader_test, a_download_by_name_from_a_hub_that_grants_none_is_an_error
   EXPECT_EQ(target(), "(none)");
 }
 
+/// A hub that grants uploads in parts of 100 bytes, two in a page.
+class parts_test : public uploader_test {
+ protected:
+  static std::string bytes_of_file() {
+    std::string bytes;
+    for (int i = 0; i < 550; ++i) bytes += char('a' + i % 26);
+    return bytes;
+  }
+  std::vector<wire::grant_part> page(unsigned first, unsigned count) const {
+    std::vector<wire::grant_part> parts;
+    for (unsigned n = first; n < first + count && n <= 6; ++n) {
+      wire::grant_part p;
+      p.number = n;
+      p.method = "PUT";
+      p.url = secret(base_ + "/part" + std::to_string(n));
+      p.offset = (n - 1) * 100;
+      p.length = n == 6 ? 50 : 100;
+      parts.push_back(std::move(p));
+    }
+    return parts;
+  }
+  wire::storage_token_response plan_for(const wire::storage_token_request& r) const {
+    wire::storage_token_response g;
+    g.reqid = r.reqid;
+    g.grant_id = "g1";
+    g.plan.emplace();
+    g.plan->part_bytes = 100;
+    g.plan->part_count = 6;
+    g.plan->parallel = 2;
+    g.plan->parts = page(1, 2);
+    return g;
+  }
+  void renew(std::size_t index) {
+    const auto r = next_request<wire::grant_renew_request>(index);
+    wire::grant_renew_response a;
+    a.reqid = r.reqid;
+    a.parts = page(r.first_part, 2);
+    answer(std::move(a));
+  }
+  std::string assembled() const {
+    std::string bytes;
+    for (int n = 1; n <= 6; ++n)
+      if (const auto o = objects_.find("/part" + std::to_string(n)); o != objects_.end()) bytes += o->second;
+    return bytes;
+  }
+};
+
+TEST_F(parts_test, a_file_goes_up_in_parts_page_by_page_and_the_hub_confirms_it) {
+  serve();
+  start();
+  submit(put_order(bytes_of_file()));
+  const auto asked = next_request<wire::storage_token_request>();
+  EXPECT_TRUE(asked.accepts("plan/1"));
+  answer(plan_for(asked));
+  renew(0);
+  renew(1);
+  const auto report = next_request<wire::transfer_report>();
+  EXPECT_EQ(report.bytes, 550U);
+  EXPECT_EQ(assembled(), bytes_of_file());
+  wire::transfer_report_response verified;
+  verified.reqid = report.reqid;
+  verified.verified = true;
+  answer(std::move(verified));
+  EXPECT_EQ(outcome().result, kind::success);
+  EXPECT_EQ(puts_, 6);
+}
+
+TEST_F(parts_test, after_a_restart_only_the_parts_that_lack_are_sent) {
+  serve();
+  start();
+  submit(put_order(bytes_of_file()));
+  answer(plan_for(next_request<wire::storage_token_request>()));
+  ASSERT_TRUE(run_until(
+      ctx_, [&] { return puts_ == 2 && uploader_->state().transferring() == 0 && !uploader_->state().writing(); }));
+  restart();
+  EXPECT_EQ(next_request<wire::grant_renew_request>().first_part, 3U);
+  renew(0);
+  renew(1);
+  const auto report = next_request<wire::transfer_report>();
+  EXPECT_EQ(report.grant_id, "g1");
+  EXPECT_EQ(assembled(), bytes_of_file());
+  EXPECT_EQ(puts_, 6);
+}
+
+TEST_F(parts_test, a_file_that_changes_between_two_parts_is_a_clear_failure_and_the_hub_is_told_to_give_up) {
+  serve();
+  start();
+  submit(put_order(bytes_of_file()));
+  answer(plan_for(next_request<wire::storage_token_request>()));
+  next_request<wire::grant_renew_request>();
+  ASSERT_TRUE(io::write_file_durably(folder_ / "source", std::string(550, 'x')));
+  renew(0);
+  EXPECT_EQ(outcome().error, ESTALE);
+  EXPECT_FALSE(next_request<wire::transfer_report>().done);
+}
+
+TEST_F(parts_test, a_plan_that_does_not_make_up_the_file_is_einval) {
+  serve();
+  start();
+  submit(put_order("short"));
+  answer(plan_for(next_request<wire::storage_token_request>()));
+  EXPECT_EQ(outcome().error, EINVAL);
+  EXPECT_EQ(puts_, 0);
+}
+
 struct change_case {
   const char* name;
   void (*change)(const io::fs::path&);
