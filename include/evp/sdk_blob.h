@@ -3,6 +3,7 @@
 #define EVP_SDK_BLOB_H
 
 #include "evp/sdk_blob_azure.h"
+#include "evp/sdk_blob_durable.h"
 #include "evp/sdk_blob_evp.h"
 #include "evp/sdk_blob_http.h"
 #include "evp/sdk_blob_http_ext.h"
@@ -65,17 +66,18 @@ struct EVP_BlobLocalStore {
 };
 
 /*
- * Starts a transfer. With EVP_OK it is accepted: an upload will be carried out even if the network is down now or the
- * device restarts, and `cb` is called once, while this process lives. A file that is uploaded must stay unchanged until
- * then; the SDK never deletes it. A blob in memory is read completely (through io_cb) before this function returns; it
- * is kept in a file below ".evp-spool" in the workspace until the callback. A download to memory needs room for the
- * blob in the workspace too. A failed download leaves an old file as it was.
+ * Starts a transfer. With EVP_OK it is accepted: the runtime has written it to its disk, and it will be carried out even
+ * if the network is down now, this process ends or the device loses power; `cb` is called once, while this process lives
+ * (later lives: sdk_blob_durable.h). The function waits for the disk. A file that is uploaded must stay unchanged until
+ * then, or the transfer fails with ESTALE; the SDK never deletes it. A blob in memory is read completely (through io_cb)
+ * before this function returns, and kept by the runtime. A download to memory needs room for the blob in the workspace. A
+ * failed download leaves an old file as it was.
  *
  * A bad file (missing, outside the workspace, ...) is told by the callback: result EVP_BLOB_RESULT_ERROR and an errno
  * value in `error` (ENOENT, EPERM, ELOOP ...), before anything is asked of the network.
  *
- * Errors: EVP_INVAL (unknown type or operation, NULL where a value is needed), EVP_DENIED (too many transfers of this
- * module are under way: wait for a callback), EVP_TOOBIG, EVP_NOMEM (no room for a blob in memory), EVP_FAULT (io_cb
+ * Errors: EVP_INVAL (unknown type or operation, NULL where a value is needed), EVP_DENIED (too many transfers are
+ * under way: wait for a callback), EVP_TOOBIG, EVP_NOMEM (no room on the disk), EVP_FAULT (io_cb
  * failed), EVP_NOTSUP, EVP_TIMEDOUT, EVP_SHOULDEXIT. The callback is not called then.
  */
 EVP_RESULT EVP_blobOperation(struct EVP_client *h, EVP_BLOB_TYPE type, EVP_BLOB_OPERATION op, const void *request,

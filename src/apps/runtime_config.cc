@@ -120,8 +120,20 @@ const std::vector<setting>& table() {
       {"report-status-interval-max", "EVP_REPORT_STATUS_INTERVAL_MAX_SEC", "seconds between reports at most (180)",
        number_of(&s::report_max, 1, 86'400)},
       {"transfers", "EVP_TRANSFERS", "transfers at once (8)", number_of(&s::transfers, 1, 256)},
-      {"live-blobs-per-instance", "EVP_LIVE_BLOBS_PER_INSTANCE", "open file operations of one instance (64)",
+      {"live-blobs-per-instance", "EVP_LIVE_BLOBS_PER_INSTANCE", "open file operations of one instance (1000)",
        number_of(&s::live_per_instance, 1, 10'000)},
+      {"queue-files", "EVP_QUEUE_FILES", "open file operations of all instances (10000)",
+       number_of(&s::queue_files, 1, 1'000'000)},
+      {"queue-bytes", "EVP_QUEUE_BYTES", "what their files may measure together (64 GiB)",
+       number_of(&s::queue_bytes, 1, 1ULL << 50)},
+      {"spool-bytes", "EVP_SPOOL_BYTES", "what blobs from memory may take of the runtime's disk (1 GiB)",
+       number_of(&s::spool_bytes, 0, 1ULL << 50)},
+      {"queue-when-full", "EVP_QUEUE_WHEN_FULL",
+       "refuse, drop-oldest or drop-lowest-priority: what a file beyond these bounds means (refuse)",
+       one_of(&s::queue_when_full, {"refuse", "drop-oldest", "drop-lowest-priority"})},
+      {"sync-sources", "EVP_SYNC_SOURCES",
+       "on: flush a module's file to the disk before its upload is accepted, one flush more for each (off)",
+       one_of(&s::sync_sources, {"on", "off"})},
       {"upload-deadline", "EVP_UPLOAD_DEADLINE", "ISO 8601: a file operation ends at the latest after this (P1D)",
        set_deadline},
       {"log-level", "EVP_LOG_LEVEL", "debug, info, warn or error (info)",
@@ -272,8 +284,16 @@ result<runtime::runtime_options> to_runtime_options(const runtime_settings& s) {
   if (!s.http_proxy.host.empty()) o.uploads.via = s.http_proxy;
   o.uploads.limits.transfers = s.transfers;
   o.uploads.limits.asked_ahead = 2 * s.transfers;
-  o.uploads.limits.live_per_instance = s.live_per_instance;
-  o.uploads.limits.deadline = s.upload_deadline;
+  auto& q = o.uploads.queue;
+  q.files = s.queue_files;
+  q.bytes = s.queue_bytes;
+  q.spool_bytes = s.spool_bytes;
+  q.files_per_instance = s.live_per_instance;
+  q.deadline = s.upload_deadline;
+  q.active_per_storage = std::max(q.active_per_storage, 3 * s.transfers);
+  if (s.queue_when_full == "drop-oldest") q.policy = runtime::upload::when_full::drop_oldest;
+  if (s.queue_when_full == "drop-lowest-priority") q.policy = runtime::upload::when_full::drop_lowest_priority;
+  o.uploads.sync_sources = s.sync_sources == "on";
   return o;
 }
 

@@ -25,6 +25,8 @@ struct request {
   headers fields;   ///< exactly these, plus Host and Content-Length; no Expect, no default Content-Type or Accept
   std::variant<std::monostate, std::string, file_range> body;  ///< always with Content-Length, never chunked
 
+  secret body_prefix, body_suffix;  ///< sent before and after a file_range, as a part of the body
+
   std::uint64_t max_response_bytes = 1 << 20;  ///< more than this ends the exchange with too_large
   int response_fd = -1;  ///< when set, the body of a 2xx answer is written here (borrowed) instead of into response.body
 

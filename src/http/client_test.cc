@@ -183,6 +183,26 @@ TEST_F(client_test, a_range_of_a_file_is_sent_and_hashed) {
   EXPECT_TRUE(seen.text().ends_with("\r\n\r\n" + range));
 }
 
+TEST_F(client_test, text_around_a_range_of_a_file_is_sent_and_counted) {
+  const auto file = file_with("0123456789");
+  recorder seen;
+  test_peer peer(seen.script());
+  request r;
+  r.method = "POST";
+  r.url = secret(peer.url());
+  r.body = file_range{.fd = file.get(), .offset = 2, .length = 5};
+  r.body_prefix = secret("--b\r\n\r\n");
+  r.body_suffix = secret("\r\n--b--");
+  r.hash_body = true;
+  const auto answer = send(std::move(r));
+  ASSERT_TRUE(answer) << answer.error().message();
+  const std::string body = "--b\r\n\r\n23456\r\n--b--";
+  EXPECT_EQ(answer->bytes_sent, body.size());
+  EXPECT_EQ(answer->sent_sha256, to_hex(sha256(body)));
+  EXPECT_TRUE(seen.text().ends_with("\r\n\r\n" + body));
+  EXPECT_THAT(seen.text(), HasSubstr("Content-Length: " + std::to_string(body.size())));
+}
+
 TEST_F(client_test, a_file_that_shrinks_is_data_corrupt) {
   const auto file = file_with(std::string(1'000'000, 'x'));
   test_peer peer([](peer_connection& c) { c.read_rest(); });

@@ -79,10 +79,10 @@ result<void> transfer::check() {
     return fail(errc::invalid_argument, "method", "not an HTTP method that can be sent");
   if (const auto* text = std::get_if<std::string>(&request_.body)) body_length_ = text->size(), has_body_ = true;
   if (const auto* file = std::get_if<file_range>(&request_.body)) {
-    body_length_ = file->length, has_body_ = true;
+    body_length_ = request_.body_prefix.size() + file->length + request_.body_suffix.size(), has_body_ = true;
     if (file->fd < 0) return fail(errc::invalid_argument, "body", "the file to send is not open");
     constexpr auto most = std::uint64_t(std::numeric_limits<off_t>::max());
-    if (file->offset > most || file->length > most - file->offset)
+    if (file->offset > most || file->length > most - file->offset || file->length > most - (1 << 20))
       return fail(errc::invalid_argument, "body", "the file range is beyond what a file can hold");
   }
   has_body_ = has_body_ || needs_body(request_.method);
@@ -227,6 +227,14 @@ bool transfer::stop(error e) {
   return false;
 }
 
+/// What is left of the text before or after the file's bytes, where the body is there now.
+std::string_view transfer::text_around() const {
+  const std::string_view before = request_.body_prefix.reveal(), after = request_.body_suffix.reveal();
+  if (body_given_ < before.size()) return before.substr(body_given_);
+  const auto file_end = body_length_ - after.size();
+  return body_given_ < file_end ? std::string_view() : after.substr(body_given_ - file_end);
+}
+
 std::size_t transfer::on_read(char* buffer, std::size_t size, std::size_t count, void* self) {
   auto& t = *static_cast<transfer*>(self);
   const auto want = std::size_t(std::min<std::uint64_t>(size * count, t.body_length_ - t.body_given_));
@@ -234,10 +242,14 @@ std::size_t transfer::on_read(char* buffer, std::size_t size, std::size_t count,
   std::size_t got = want;
   if (const auto* text = std::get_if<std::string>(&t.request_.body)) {
     std::memcpy(buffer, text->data() + t.body_given_, want);
+  } else if (const auto around = t.text_around(); !around.empty()) {
+    got = std::min(want, around.size());
+    std::memcpy(buffer, around.data(), got);
   } else {
     const auto& file = std::get<file_range>(t.request_.body);
+    const auto at = t.body_given_ - t.request_.body_prefix.size();
     ssize_t n;
-    do n = ::pread(file.fd, buffer, want, off_t(file.offset + t.body_given_));
+    do n = ::pread(file.fd, buffer, std::min<std::uint64_t>(want, file.length - at), off_t(file.offset + at));
     while (n < 0 && errno == EINTR);
     if (n < 0) t.stop(errno_error(errno, "read the file to send"));
     if (n == 0)

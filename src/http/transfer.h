@@ -50,6 +50,7 @@ class transfer {
   static int on_connected(void* self, char* peer_ip, char* local_ip, int peer_port, int local_port);
 
   bool read_header(std::string_view line);
+  std::string_view text_around() const;
   bool stop(error e);
   void set_body();
   void set_trust();

@@ -25,7 +25,8 @@ daemon::daemon(io::executor ex, runtime_options options)
       http_(ex, connections_for(options_.uploads.limits)),
       certificates_(options_.data_directory / "certificates"),
       twins_(options_.data_directory / "twins"),
-      hub_(ex, clock_, options_.broker, options_.hub, twins_, disk_) {}
+      hub_(ex, clock_, options_.broker, options_.hub, twins_, disk_),
+      files_(io::fs::absolute(options_.data_directory), options_.modules.separate_users) {}
 
 daemon::~daemon() = default;
 
@@ -34,7 +35,10 @@ result<void> daemon::start() {
   CHECK(lock_data_directory());
   CHECK(certificates_.open());
   // After open(): the engine begins with the certificates that are there.
-  uploader_ = std::make_unique<upload::uploader>(ex_, clock_, http_, certificates_, hub_, disk_, options_.uploads);
+  options_.uploads.folder = io::fs::absolute(options_.data_directory) / "queue";
+  uploader_ =
+      std::make_unique<upload::uploader>(ex_, clock_, http_, certificates_, hub_, files_, disk_, options_.uploads);
+  CHECK(uploader_->start());
   options_.modules.data = io::fs::absolute(options_.data_directory);
   options_.modules.ca_pem = options_.uploads.default_ca_pem;
   options_.modules.via = options_.uploads.via;

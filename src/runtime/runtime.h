@@ -8,6 +8,7 @@
 #include "runtime/hub_session.h"
 #include "runtime/modules/supervisor.h"
 #include "runtime/upload/uploader.h"
+#include "runtime/workspace_files.h"
 
 namespace evp::runtime {
 
@@ -43,6 +44,7 @@ class daemon {
   certificate_store certificates_;
   twin_store twins_;
   hub_session hub_;
+  workspace_files files_;
   std::unique_ptr<upload::uploader> uploader_;
   std::unique_ptr<supervisor> modules_;
 };

@@ -76,10 +76,35 @@ EVP_RESULT EVP_blobOperation(EVP_client* h, EVP_BLOB_TYPE type, EVP_BLOB_OPERATI
       if (const auto r = spool(h, t, *localStore, userData); r != EVP_OK) return r;
     }
     const auto file = b.CreateString(t.spooled ? t.spooled->path().c_str() : localStore->filename);
+    const bool spooled = t.spooled && op == EVP_BLOB_OP_PUT;
     const auto token = h->expect(std::move(t), userData);
-    const auto body =
-        fb::CreateBlobInput(b, std::uint32_t(type), std::uint32_t(op), wanted.form, wanted.offset, file, token);
-    return call_expecting(h, b, fb::RequestBody_BlobInput, body, token);
+    const auto body = fb::CreateBlobInput(b, std::uint32_t(type), std::uint32_t(op), wanted.form, wanted.offset, file,
+                                          token, 0, std::uint8_t(h->priority), spooled, h->on_outcome != nullptr);
+    std::uint64_t operation = 0;
+    const auto r = call_expecting(h, b, fb::RequestBody_BlobInput, body, token, &operation);
+    if (r != EVP_OK) return r;
+    h->last_operation = operation;
+    if (spooled && operation != 0) h->drop_spooled(token);
+    return r;
+  });
+}
+
+EVP_RESULT EVP_setBlobOutcomeCallback(EVP_client* h, EVP_BLOB_OUTCOME_CALLBACK cb, void* userData) {
+  return guarded(h, [&] {
+    if (!cb || h->on_outcome) return EVP_INVAL;
+    h->on_outcome = cb;
+    h->outcome_user = userData;
+    return EVP_OK;
+  });
+}
+
+EVP_BLOB_OPERATION_ID EVP_blobOperationId(EVP_client* h) { return h ? h->last_operation : 0; }
+
+EVP_RESULT EVP_setBlobPriority(EVP_client* h, EVP_BLOB_PRIORITY priority) {
+  return guarded(h, [&] {
+    if (priority < EVP_BLOB_PRIORITY_LOW || priority > EVP_BLOB_PRIORITY_HIGH) return EVP_INVAL;
+    h->priority = priority;
+    return EVP_OK;
   });
 }
 

@@ -27,11 +27,14 @@ EVP_RESULT call(EVP_client* h, flatbuffers::FlatBufferBuilder& b, module_socket:
   return h->call({reinterpret_cast<const char*>(b.GetBufferPointer()), b.GetSize()});
 }
 
-/// The same for a request that a callback answers later.
+/// The same for a request that a callback answers later. `operation`, if given, gets the id of a blob operation.
 template <class T>
 EVP_RESULT call_expecting(EVP_client* h, flatbuffers::FlatBufferBuilder& b, module_socket::RequestBody type,
-                          flatbuffers::Offset<T> body, std::uint64_t token) {
-  const auto r = call(h, b, type, body);
+                          flatbuffers::Offset<T> body, std::uint64_t token, std::uint64_t* operation = nullptr) {
+  b.Finish(module_socket::CreateRequest(b, type, body.Union()));
+  std::uint64_t ignored = 0;
+  const std::string_view bytes(reinterpret_cast<const char*>(b.GetBufferPointer()), b.GetSize());
+  const auto r = h->call(bytes, operation ? *operation : ignored);
   // After a time-out the request may still be carried out, and its callback would find nothing: keep it.
   if (r != EVP_OK && r != EVP_TIMEDOUT) h->forget(token);
   return r;

@@ -25,16 +25,6 @@ const fb::Response* read(const message& m) {
   return v.VerifyBuffer<fb::Response>(nullptr) ? flatbuffers::GetRoot<fb::Response>(m.data()) : nullptr;
 }
 
-std::string get_event(std::chrono::milliseconds from_now) {
-  const auto at = std::chrono::system_clock::now().time_since_epoch() + from_now;
-  const auto sec = std::chrono::floor<std::chrono::seconds>(at);
-  flatbuffers::FlatBufferBuilder b;
-  const auto nsec = std::uint64_t(std::chrono::nanoseconds(at - sec).count());
-  const auto body = fb::CreateGetEvent(b, std::uint64_t(sec.count()), nsec);
-  b.Finish(fb::CreateRequest(b, fb::RequestBody_GetEvent, body.Union()));
-  return std::string(reinterpret_cast<const char*>(b.GetBufferPointer()), b.GetSize());
-}
-
 template <class Result>
 void tell(const transfer& t, EVP_BLOB_CALLBACK_REASON reason, const EVP_BlobResultHttp& r, void* user) {
   const Result out{r.result, r.http_status, r.error};
@@ -49,17 +39,43 @@ void read_result(const fb::BlobOutput& out, EVP_BlobResultHttp& into) {
 
 }  // namespace
 
+std::string EVP_client::get_event(std::chrono::milliseconds from_now) {
+  const auto at = std::chrono::system_clock::now().time_since_epoch() + from_now;
+  const auto sec = std::chrono::floor<std::chrono::seconds>(at);
+  flatbuffers::FlatBufferBuilder b;
+  const auto nsec = std::uint64_t(std::chrono::nanoseconds(at - sec).count());
+  flatbuffers::Offset<flatbuffers::Vector<std::uint64_t>> acknowledged;
+  if (!processed_.empty()) acknowledged = b.CreateVector(processed_);
+  processed_.clear();
+  const auto body = fb::CreateGetEvent(b, std::uint64_t(sec.count()), nsec, acknowledged, on_outcome != nullptr);
+  b.Finish(fb::CreateRequest(b, fb::RequestBody_GetEvent, body.Union()));
+  return std::string(reinterpret_cast<const char*>(b.GetBufferPointer()), b.GetSize());
+}
+
 std::uint64_t EVP_client::expect(callback cb, void* user) {
   waiting_.emplace(++last_token_, waiting{std::move(cb), user});
   return last_token_;
 }
 
+void EVP_client::drop_spooled(std::uint64_t token) {
+  const auto found = waiting_.find(token);
+  if (found == waiting_.end()) return;
+  if (auto* t = std::get_if<transfer>(&found->second.cb)) t->spooled.reset();
+}
+
 EVP_RESULT EVP_client::call(std::string_view request) {
+  std::uint64_t ignored = 0;
+  return call(request, ignored);
+}
+
+EVP_RESULT EVP_client::call(std::string_view request, std::uint64_t& operation) {
   message answer;
   if (const auto r = channel_.call(request, steady_clock::now() + call_timeout, answer); r != EVP_OK) return r;
   const auto* response = read(answer);
   const auto* simple = response ? response->body_as_Simple() : nullptr;
-  return simple ? EVP_RESULT(simple->result()) : EVP_AGENT_PROTOCOL_ERROR;
+  if (!simple) return EVP_AGENT_PROTOCOL_ERROR;
+  operation = simple->operation();
+  return EVP_RESULT(simple->result());
 }
 
 EVP_RESULT EVP_client::process_event(int timeout_ms) {
@@ -140,11 +156,27 @@ EVP_RESULT EVP_client::dispatch(const fb::Event& event) {
       if (found == waiting_.end() || !std::holds_alternative<transfer>(found->second.cb)) break;
       auto node = waiting_.extract(found);
       finish_transfer(std::move(node.mapped()), *e);
+      if (e->operation() != 0) processed_.push_back(e->operation());
       return EVP_OK;
     }
+    case fb::EventBody_EarlierOutcome:
+      if (const auto* e = event.body_as_EarlierOutcome()) return finish_earlier(*e), EVP_OK;
+      break;
     case fb::EventBody_Exit: exit_ = true; return EVP_SHOULDEXIT;
   }
   return EVP_AGENT_PROTOCOL_ERROR;
+}
+
+void EVP_client::finish_earlier(const fb::EarlierOutcome& e) {
+  EVP_BlobOutcome out{};
+  out.id = e.operation();
+  out.is_upload = e.op() == EVP_BLOB_OP_PUT;
+  out.remote_name = e.remote_name() ? e.remote_name()->c_str() : "";
+  out.result = EVP_BLOB_RESULT(e.result());
+  out.http_status = e.http_status();
+  out.error = int(e.error());
+  if (on_outcome) on_outcome(&out, outcome_user);
+  processed_.push_back(out.id);
 }
 
 void EVP_client::finish_transfer(waiting done, const fb::BlobOutput& out) {

@@ -14,6 +14,7 @@
 namespace evp::module_socket {
 struct Event;
 struct BlobOutput;
+struct EarlierOutcome;
 }  // namespace evp::module_socket
 
 namespace evp::sdk {
@@ -43,6 +44,10 @@ struct EVP_client {
   void forget(std::uint64_t token) { waiting_.erase(token); }
   /// Sends a finished Request and gives back what the runtime answers.
   EVP_RESULT call(std::string_view request);
+  /// The same for a blob operation: `operation` gets its id, 0 where the runtime gives none.
+  EVP_RESULT call(std::string_view request, std::uint64_t& operation);
+  /// The runtime has taken a copy of the spooled blob: its file goes.
+  void drop_spooled(std::uint64_t token);
   EVP_RESULT process_event(int timeout_ms);
 
   EVP_CONFIGURATION_CALLBACK on_configuration = nullptr;
@@ -51,6 +56,10 @@ struct EVP_client {
   void* message_user = nullptr;
   EVP_RPC_REQUEST_CALLBACK on_rpc = nullptr;
   void* rpc_user = nullptr;
+  EVP_BLOB_OUTCOME_CALLBACK on_outcome = nullptr;
+  void* outcome_user = nullptr;
+  EVP_BLOB_PRIORITY priority = EVP_BLOB_PRIORITY_NORMAL;
+  std::uint64_t last_operation = 0;
 
  private:
   struct waiting {
@@ -61,6 +70,8 @@ struct EVP_client {
   EVP_RESULT poll(evp::sdk::deadline until, bool for_ever);
   EVP_RESULT dispatch(const evp::module_socket::Event& event);
   void finish_transfer(waiting done, const evp::module_socket::BlobOutput& out);
+  void finish_earlier(const evp::module_socket::EarlierOutcome& e);
+  std::string get_event(std::chrono::milliseconds from_now);
   template <class Callback, class Reason>
   EVP_RESULT finish(std::uint64_t token, std::uint32_t reason);
 
@@ -68,5 +79,6 @@ struct EVP_client {
   std::string workspace_;
   std::uint64_t last_token_ = 0;
   std::map<std::uint64_t, waiting> waiting_;
+  std::vector<std::uint64_t> processed_;  ///< outcomes to be acknowledged with the next poll
   bool exit_ = false;
 };

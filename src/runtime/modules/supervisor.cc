@@ -20,6 +20,9 @@ std::string prefix_of(const std::string& name) { return name + "/"; }
 supervisor::supervisor(io::executor ex, instances_options o, http::transport& http, blobs& transfers)
     : ex_(ex), options_(std::move(o)), http_(http), transfers_(transfers), tasks_(ex), all_gone_(ex) {
   all_gone_.expires_at(steady_time::max());
+  transfers_.on_drained = [this](const std::string& name) {
+    if (!wanted_.instances.contains(name)) turn();  // its workspace may go now
+  };
 }
 
 result<std::unique_ptr<supervisor>> supervisor::create(io::executor ex, instances_options o, http::transport& http,
@@ -30,7 +33,10 @@ result<std::unique_ptr<supervisor>> supervisor::create(io::executor ex, instance
   return std::unique_ptr<supervisor>(new supervisor(std::move(ex), std::move(o), http, transfers));
 }
 
-supervisor::~supervisor() { disk_.join(); }
+supervisor::~supervisor() {
+  transfers_.on_drained = nullptr;
+  disk_.join();
+}
 
 void supervisor::apply(wire::deployment wanted) {
   if (stopping_) return;
@@ -144,8 +150,13 @@ io::task<void> supervisor::fetch(std::string id) {
 void supervisor::clean() {
   for (const auto& name : placed_instances(options_)) {
     if (wanted_.instances.contains(name)) continue;
+    if (transfers_.holds(name)) {
+      spdlog::info("instance {}: its workspace stays until its files have been sent", name);
+      continue;
+    }
     spdlog::info("instance {}: removed with its workspace", name);
     remove_instance(options_, name);
+    transfers_.forget_instance(name);
     const auto prefix = prefix_of(name);
     std::erase_if(states_, [&](const auto& s) { return s.first.starts_with(prefix); });
   }

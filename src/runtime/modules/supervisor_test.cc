@@ -114,6 +114,19 @@ TEST_F(supervisor_test, an_undeployed_instance_is_stopped_and_its_workspace_remo
   EXPECT_NE(s_->pid_of("b"), 0);
 }
 
+TEST_F(supervisor_test, the_workspace_of_an_undeployed_instance_stays_until_its_files_have_been_sent) {
+  s_->apply(wanting({"a", "b"}));
+  ASSERT_TRUE(until_status("ok"));
+  blobs_.held = "a";
+  s_->apply(wanting({"b"}));
+  ASSERT_TRUE(until([&] { return s_->pid_of("a") == 0 && s_->status().reconcile_status == "ok"; }));
+  EXPECT_TRUE(io::fs::exists(workspace("a")));
+  blobs_.held.clear();
+  blobs_.on_drained("a");
+  EXPECT_TRUE(until([&] { return !io::fs::exists(workspace("a")); }));
+  EXPECT_THAT(blobs_.forgotten, testing::ElementsAre("a"));
+}
+
 TEST_F(supervisor_test, a_module_that_ignores_the_exit_event_is_killed_after_the_grace) {
   s_->apply(wanting({"a"}));
   ASSERT_TRUE(until_status("ok"));

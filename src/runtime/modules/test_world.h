@@ -36,16 +36,27 @@ class fake_transport final : public http::transport {
   int requests = 0;
 };
 
+/// Accepts everything and ends nothing.
 class counting_blobs final : public blobs {
  public:
-  result<std::uint64_t> submit(blob_order order, std::function<void(blob_outcome)> done) override {
-    orders.push_back(std::move(order));
-    callbacks.push_back(std::move(done));
-    return orders.size();
+  std::uint32_t begin_life(const std::string&, std::weak_ptr<blob_listener> who) override {
+    listener = std::move(who);
+    return 1;
   }
-  void forget_callbacks(const std::string&) override {}
+  void end_life(std::uint32_t) override {}
+  void submit(std::uint32_t, std::uint64_t ticket, blob_order order) override {
+    orders.push_back(std::move(order));
+    if (const auto who = listener.lock()) who->accepted(ticket, orders.size());
+  }
+  void want_outcomes(std::uint32_t) override {}
+  void acknowledge(std::uint32_t, std::uint64_t) override {}
+  bool holds(const std::string& instance) const override { return held == instance; }
+  void forget_instance(const std::string& instance) override { forgotten.push_back(instance); }
+
+  std::string held;
+  std::vector<std::string> forgotten;
   std::vector<blob_order> orders;
-  std::vector<std::function<void(blob_outcome)>> callbacks;
+  std::weak_ptr<blob_listener> listener;
 };
 
 class supervised : public testing::Test {

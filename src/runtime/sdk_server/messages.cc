@@ -26,6 +26,9 @@ result<request> read_blob(const fb::BlobInput& in) {
   out.op = in.op();
   out.filename = text(in.filename());
   out.back = {in.cb(), in.user()};
+  out.priority = in.priority();
+  out.spool = in.spool();
+  out.acknowledges = in.acknowledges();
   out.form = blob_form(in.request_type());
   switch (in.request_type()) {
     case fb::BlobRequest_SignedUrlRequest: out.url = text(in.request_as_SignedUrlRequest()->url()); break;
@@ -90,7 +93,8 @@ event_body build(FlatBufferBuilder& b, const blob_event& e) {
     case blob_form::http_ext: r = fb::CreateHttpExtResult(b, e.result, e.error, e.http_status).Union(); break;
   }
   const auto type = fb::BlobResult(e.form);
-  return {fb::EventBody_BlobOutput, fb::CreateBlobOutput(b, type, r, e.back.cb, e.reason, e.back.user).Union()};
+  return {fb::EventBody_BlobOutput,
+          fb::CreateBlobOutput(b, type, r, e.back.cb, e.reason, e.back.user, e.operation).Union()};
 }
 
 flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> vector_of(FlatBufferBuilder& b, const std::string& s) {
@@ -110,6 +114,11 @@ event_body build(FlatBufferBuilder& b, const rpc_event& e) {
   const auto params = b.CreateString(e.params);
   return {fb::EventBody_RpcRequest, fb::CreateRpcRequest(b, e.id, method, params).Union()};
 }
+event_body build(FlatBufferBuilder& b, const earlier_event& e) {
+  const auto name = b.CreateString(e.remote_name);
+  return {fb::EventBody_EarlierOutcome,
+          fb::CreateEarlierOutcome(b, e.operation, e.op, name, e.result, e.error, e.http_status).Union()};
+}
 event_body build(FlatBufferBuilder& b, const exit_event&) { return {fb::EventBody_Exit, fb::CreateExit(b).Union()}; }
 
 }  // namespace
@@ -123,7 +132,9 @@ result<request> decode_request(std::string_view data) {
   switch (r->body_type()) {
     case fb::RequestBody_GetEvent: {
       const auto* b = r->body_as_GetEvent();
-      return get_event{b->timeout_sec(), b->timeout_nsec()};
+      get_event out{b->timeout_sec(), b->timeout_nsec(), {}, b->outcomes()};
+      if (b->acknowledged()) out.acknowledged.assign(b->acknowledged()->begin(), b->acknowledged()->end());
+      return out;
     }
     case fb::RequestBody_StateInput: {
       const auto* b = r->body_as_StateInput();
@@ -158,9 +169,9 @@ std::string encode_no_event() {
   return finish(b, fb::ResponseBody_Event, fb::CreateEvent(b));
 }
 
-std::string encode_simple(answer a) {
+std::string encode_simple(answer a, std::uint64_t operation) {
   FlatBufferBuilder b;
-  return finish(b, fb::ResponseBody_Simple, fb::CreateSimple(b, std::uint32_t(a)));
+  return finish(b, fb::ResponseBody_Simple, fb::CreateSimple(b, std::uint32_t(a), operation));
 }
 
 std::string encode_stream_parameters(answer a) {

@@ -17,7 +17,16 @@ namespace evp::runtime::socket {
 inline constexpr std::size_t max_message_bytes = 131072;
 
 /// The values of EVP_RESULT (include/evp/sdk_types.h) that the runtime answers.
-enum class answer : std::uint32_t { ok = 0, error = 3, inval = 4, toobig = 6, again = 7, denied = 11, notsup = 12 };
+enum class answer : std::uint32_t {
+  ok = 0,
+  error = 3,
+  inval = 4,
+  nomem = 5,
+  toobig = 6,
+  again = 7,
+  denied = 11,
+  notsup = 12
+};
 
 /// The module's own tokens; they go back as they came.
 struct tokens {
@@ -26,7 +35,9 @@ struct tokens {
 
 // ---- requests ----
 struct get_event {
-  std::uint64_t sec = 0, nsec = 0;  ///< absolute, realtime clock; any value may come
+  std::uint64_t sec = 0, nsec = 0;          ///< absolute, realtime clock; any value may come
+  std::vector<std::uint64_t> acknowledged;  ///< operations whose outcomes the module has processed
+  bool outcomes = false;                    ///< those of earlier lives are wanted
 };
 struct send_state {
   std::string topic, bytes;
@@ -43,6 +54,9 @@ struct blob_input {
   std::vector<std::string> headers;  ///< "name: value"
   std::string filename;
   tokens back;
+  std::uint8_t priority = 1;
+  bool spool = false;
+  bool acknowledges = false;
 };
 struct send_telemetry {
   std::vector<std::pair<std::string, std::string>> entries;
@@ -81,6 +95,13 @@ struct blob_event {
   tokens back;
   std::uint32_t reason = 0;  ///< 0 done, 1 exit
   std::uint32_t result = 0, error = 0, http_status = 0;
+  std::uint64_t operation = 0;  ///< to be acknowledged; 0: not
+};
+struct earlier_event {
+  std::uint64_t operation = 0;
+  std::uint32_t op = 0;
+  std::string remote_name;
+  std::uint32_t result = 0, error = 0, http_status = 0;
 };
 struct message_event {
   std::string topic, bytes;
@@ -90,12 +111,14 @@ struct rpc_event {
   std::string method, params;
 };
 struct exit_event {};
-using event = std::variant<configuration_event, done_event, blob_event, message_event, rpc_event, exit_event>;
+using event =
+    std::variant<configuration_event, done_event, blob_event, message_event, rpc_event, earlier_event, exit_event>;
 
 std::string encode(const event& e);
 /// The answer to a long poll when nothing has happened.
 std::string encode_no_event();
-std::string encode_simple(answer a);
+/// `operation`: the id of the blob operation that was accepted.
+std::string encode_simple(answer a, std::uint64_t operation = 0);
 /// Streams are not offered.
 std::string encode_stream_parameters(answer a);
 

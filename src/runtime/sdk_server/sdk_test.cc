@@ -180,7 +180,8 @@ TEST_F(sdk_test, a_blob_in_memory_is_complete_before_ok_and_its_file_goes_after_
     EXPECT_EQ(transfers.orders[0].remote_name, "dir/x");
     EXPECT_FALSE(transfers.orders[0].storage_name);
     EXPECT_EQ(contents(transfers.orders[0].source->get()), m.bytes);
-    transfers.callbacks[0]({blob_outcome::kind::success, 201, 0});
+    EXPECT_TRUE(transfers.orders[0].spool);
+    transfers.end(0, {blob_outcome::kind::success, 201, 0});
   });
   EXPECT_EQ(EVP_processEvent(h_, 5000), EVP_OK);
   EXPECT_EQ(m.outcome.result, EVP_BLOB_RESULT_SUCCESS);
@@ -203,13 +204,60 @@ TEST_F(sdk_test, a_blob_is_downloaded_to_memory_in_order) {
   runtime([&] {
     const auto& o = transfers.orders.at(0);
     EXPECT_EQ(o.url.reveal(), "http://h/x");
-    std::ofstream(root / ".evp-spool" / o.target_name) << std::string(100000, 'z');
-    transfers.callbacks.at(0)({blob_outcome::kind::success, 200, 0});
+    std::ofstream(root / o.path) << std::string(100000, 'z');
+    transfers.end(0, {blob_outcome::kind::success, 200, 0});
   });
   EXPECT_EQ(EVP_processEvent(h_, 5000), EVP_OK);
   EXPECT_EQ(m.outcome.result, EVP_BLOB_RESULT_SUCCESS);
   EXPECT_EQ(m.bytes, std::string(100000, 'z'));
   EXPECT_TRUE(io::fs::is_empty(root / ".evp-spool"));
+}
+
+TEST_F(sdk_test, a_spooled_blob_leaves_the_workspace_as_soon_as_the_runtime_has_it) {
+  EVP_BlobLocalStore store{nullptr,
+                           [](void* to, size_t n, void*) {
+                             std::memset(to, 'm', n);
+                             return EVP_BLOB_IO_RESULT_SUCCESS;
+                           },
+                           100};
+  EVP_BlobRequestEvp request{"x"};
+  ASSERT_EQ(EVP_blobOperation(h_, EVP_BLOB_TYPE_EVP, EVP_BLOB_OP_PUT, &request, &store, nullptr, nullptr), EVP_OK);
+  EXPECT_EQ(EVP_blobOperationId(h_), 1U);
+  EXPECT_TRUE(io::fs::is_empty(root / ".evp-spool"));
+}
+
+TEST_F(sdk_test, outcomes_of_earlier_lives_reach_their_callback_and_are_acknowledged_with_the_next_poll) {
+  std::string heard;
+  const auto cb = [](const EVP_BlobOutcome* o, void* user) {
+    *static_cast<std::string*>(user) = std::to_string(o->id) + " " + o->remote_name + " " +
+                                       std::to_string(o->is_upload) + " " + std::to_string(int(o->result)) + " " +
+                                       std::to_string(o->error);
+  };
+  EXPECT_EQ(EVP_setBlobOutcomeCallback(h_, nullptr, nullptr), EVP_INVAL);
+  EXPECT_EQ(EVP_setBlobOutcomeCallback(h_, cb, &heard), EVP_OK);
+  EXPECT_EQ(EVP_setBlobOutcomeCallback(h_, cb, &heard), EVP_INVAL);
+  EXPECT_EQ(EVP_processEvent(h_, 0), EVP_TIMEDOUT);
+  runtime([&] {
+    EXPECT_EQ(transfers.wanted, 1);
+    transfers.listener.lock()->ended_earlier(
+        {9, wire::blob_operation::put, "photo", {blob_outcome::kind::error, 0, ESTALE}});
+  });
+  EXPECT_EQ(EVP_processEvent(h_, 5000), EVP_OK);
+  EXPECT_EQ(heard, "9 photo 1 1 " + std::to_string(ESTALE));
+  runtime([&] { EXPECT_TRUE(transfers.acknowledged.empty()); });
+  EXPECT_EQ(EVP_processEvent(h_, 0), EVP_TIMEDOUT);
+  runtime([&] { EXPECT_THAT(transfers.acknowledged, testing::ElementsAre(9U)); });
+
+  const auto file = (root / "a.bin").string();
+  EVP_BlobLocalStore store{file.c_str(), nullptr, 0};
+  EVP_BlobRequestEvp request{"x"};
+  EXPECT_EQ(EVP_setBlobPriority(h_, EVP_BLOB_PRIORITY_HIGH), EVP_OK);
+  EXPECT_EQ(EVP_setBlobPriority(h_, EVP_BLOB_PRIORITY(3)), EVP_INVAL);
+  ASSERT_EQ(EVP_blobOperation(h_, EVP_BLOB_TYPE_EVP, EVP_BLOB_OP_PUT, &request, &store, nullptr, nullptr), EVP_OK);
+  runtime([&] {
+    EXPECT_TRUE(transfers.orders.at(0).acknowledges);
+    EXPECT_EQ(transfers.orders.at(0).priority, blob_priority::high);
+  });
 }
 
 TEST_F(sdk_test, a_file_outside_the_workspace_is_an_error_in_the_callback) {

@@ -15,6 +15,7 @@ enum : std::uint32_t { reason_sent = 0, reason_error = 1, reason_overwritten = 1
 enum : std::uint32_t { blob_done = 0, blob_exit = 1 };
 constexpr std::size_t max_topic_bytes = 256;
 constexpr std::size_t max_headers = 100;
+constexpr std::size_t max_name_bytes = 1024;  // the longest that a storage takes
 // What an event may carry, so that with its tables it fits a frame.
 constexpr std::size_t max_event_bytes = max_message_bytes - 512;
 
@@ -26,6 +27,7 @@ std::size_t size_of(const event& e) {
   if (const auto* c = std::get_if<configuration_event>(&e)) return c->topic.size() + c->bytes.size();
   if (const auto* m = std::get_if<message_event>(&e)) return m->topic.size() + m->bytes.size();
   if (const auto* r = std::get_if<rpc_event>(&e)) return r->method.size() + r->params.size();
+  if (const auto* o = std::get_if<earlier_event>(&e)) return o->remote_name.size();
   return 0;
 }
 
@@ -35,6 +37,7 @@ answer to_answer(const error& e) {
     case errc::too_large: return answer::toobig;
     case errc::unsupported: return answer::notsup;
     case errc::invalid_argument: return answer::inval;
+    case errc::unavailable: return answer::nomem;
     default: return answer::error;
   }
 }
@@ -51,7 +54,7 @@ std::optional<http::header> parse_header(const std::string& text) {
 }  // namespace
 
 bool session::has_room() const noexcept {
-  return events_.size() + pending_.size() + blobs_.size() < max_waiting && event_bytes_ < max_waiting_bytes;
+  return events_.size() + pending_.size() < max_waiting && event_bytes_ < max_waiting_bytes;
 }
 
 void session::push(event e) {
@@ -135,53 +138,80 @@ answer session::operator()(rpc_answer& r) {
   return answer::ok;
 }
 
-answer session::operator()(blob_input& r) {
-  if (!fits(r.type, r.form) || r.op > 1) return answer::inval;
-  if (r.headers.size() > max_headers) return answer::toobig;
-  if (!has_room()) return answer::denied;
+std::uint32_t session::life() {
+  if (life_ == 0) life_ = ports_.transfers->begin_life(ports_.instance, weak_from_this());
+  return life_;
+}
 
+void session::hear(const get_event& poll) {
+  if (exiting_) return;
+  for (const auto id : poll.acknowledged) ports_.transfers->acknowledge(life(), id);
+  if (!poll.outcomes || std::exchange(wants_outcomes_, true)) return;
+  ports_.transfers->want_outcomes(life());
+}
+
+void session::start_blob(blob_input r, std::function<void(answer, std::uint64_t)> answered) {
+  if (exiting_ || blobs_.size() >= max_blobs || !has_room()) return answered(answer::denied, 0);
+  auto order = order_of(r);
+  if (!order) return answered(order.error(), 0);
+  // The file comes before anything else: nothing is asked of anyone for a path that the module may not use.
+  if (const auto why = find_file(r, *order)) {
+    refuse_blob(r, why->error);
+    return answered(answer::ok, 0);
+  }
+  const auto ticket = ++last_ticket_;
+  blobs_.emplace(ticket, pending_blob{r.form, r.acknowledges, r.back});
+  accepting_.emplace(ticket, std::move(answered));
+  ports_.transfers->submit(life(), ticket, std::move(*order));
+}
+
+tl::expected<blob_order, answer> session::order_of(blob_input& r) const {
+  const auto refuse = [](answer a) { return tl::unexpected(a); };
+  if (!fits(r.type, r.form) || r.op > 1 || r.priority > 2) return refuse(answer::inval);
+  if (r.headers.size() > max_headers || r.remote_name.size() > max_name_bytes ||
+      (r.storage_name && r.storage_name->size() > max_topic_bytes))
+    return refuse(answer::toobig);
   blob_order order;
   order.instance = ports_.instance;
   order.operation = r.op == 1 ? wire::blob_operation::put : wire::blob_operation::get;
+  order.priority = blob_priority(r.priority);
+  order.acknowledges = r.acknowledges;
+  order.spool = r.spool && r.op == 1;
   order.remote_name = std::move(r.remote_name);
   order.storage_name = std::move(r.storage_name);
   order.url = secret(std::move(r.url));
+  if (has_control_characters(order.url.reveal())) return refuse(answer::inval);
   if (order.operation == wire::blob_operation::put) order.fields = implied_headers(r.type);
   for (const auto& text : r.headers) {
     auto h = parse_header(text);
-    if (!h) return answer::inval;
+    if (!h) return refuse(answer::inval);
     order.fields.push_back(std::move(*h));
   }
-  if (r.form != blob_form::named && order.url.empty()) return answer::inval;
+  if (r.form != blob_form::named && order.url.empty()) return refuse(answer::inval);
+  return order;
+}
 
-  // The file comes before anything else: nothing is asked of anyone for a path that the module may not use.
-  std::optional<target_file> target;
-  if (order.operation == wire::blob_operation::put) {
-    auto source = files_.open_source(r.filename);
-    if (!source) return refuse_blob(r, source.error().error), answer::ok;
-    order.source = std::move(source->fd);
-    order.size = source->size;
-  } else {
-    auto t = files_.open_target(r.filename);
-    if (!t) return refuse_blob(r, t.error().error), answer::ok;
-    order.target_folder = t->folder;
-    order.target_name = t->name;
-    target = std::move(*t);
+std::optional<refused> session::find_file(const blob_input& r, blob_order& order) const {
+  auto path = files_.relative(r.filename);
+  if (!path) return path.error();
+  order.path = std::move(*path);
+  if (order.operation == wire::blob_operation::get) {
+    const auto target = files_.open_target(r.filename);
+    if (!target) return target.error();
+    return std::nullopt;
   }
-
-  const auto ticket = ++last_ticket_;
-  blobs_.emplace(ticket, pending_blob{r.form, r.back, std::move(target)});
-  const auto accepted = ports_.transfers->submit(std::move(order), [weak = weak_from_this(), ticket](blob_outcome o) {
-    if (const auto self = weak.lock()) self->finish_blob(ticket, o);
-  });
-  if (accepted) return answer::ok;
-  blobs_.erase(ticket);
-  return to_answer(accepted.error());
+  auto source = files_.open_source(r.filename);
+  if (!source) return source.error();
+  order.source = std::move(source->fd);
+  order.size = source->size;
+  order.mtime_ns = source->mtime_ns;
+  order.inode = source->inode;
+  return std::nullopt;
 }
 
 /// As the public agent does: accepted, then an error with the errno value.
 void session::refuse_blob(const blob_input& r, int error) {
-  push(blob_event{r.form, r.back, blob_done, std::uint32_t(blob_outcome::kind::error), std::uint32_t(error), 0});
+  push(blob_event{r.form, r.back, blob_done, std::uint32_t(blob_outcome::kind::error), std::uint32_t(error), 0, 0});
 }
 
 void session::finish(std::uint64_t ticket, std::uint32_t reason) {
@@ -189,12 +219,25 @@ void session::finish(std::uint64_t ticket, std::uint32_t reason) {
   if (!node.empty()) push(done_event{node.mapped().what, node.mapped().back, reason});
 }
 
-void session::finish_blob(std::uint64_t ticket, const blob_outcome& o) {
+void session::accepted(std::uint64_t ticket, result<std::uint64_t> id) {
+  auto node = accepting_.extract(ticket);
+  if (node.empty()) return;
+  if (!id) blobs_.erase(ticket);
+  node.mapped()(id ? answer::ok : to_answer(id.error()), id.value_or(0));
+}
+
+void session::ended(std::uint64_t ticket, std::uint64_t id, blob_outcome o) {
   auto node = blobs_.extract(ticket);
   if (node.empty()) return;
   const auto& b = node.mapped();
-  if (b.target && o.result == blob_outcome::kind::success) files_.give(*b.target);
-  push(blob_event{b.form, b.back, blob_done, std::uint32_t(o.result), std::uint32_t(o.error), o.http_status});
+  push(blob_event{b.form, b.back, blob_done, std::uint32_t(o.result), std::uint32_t(o.error), o.http_status,
+                  b.acknowledges ? id : 0});
+}
+
+void session::ended_earlier(earlier_outcome o) {
+  if (exiting_) return;
+  push(earlier_event{o.id, o.operation == wire::blob_operation::put ? 1U : 0U, std::move(o.remote_name),
+                     std::uint32_t(o.outcome.result), std::uint32_t(o.outcome.error), o.outcome.http_status});
 }
 
 void session::configure(const std::string& topic, std::string bytes) {
@@ -233,18 +276,21 @@ void session::states_sent() {
 
 void session::exit() {
   if (exiting_) return;
-  ports_.transfers->forget_callbacks(ports_.instance);
+  if (life_ != 0) ports_.transfers->end_life(life_);
   while (!pending_.empty()) finish(pending_.begin()->first, reason_exit);
-  for (const auto& [ticket, b] : std::exchange(blobs_, {})) push(blob_event{b.form, b.back, blob_exit, 0, 0, 0});
+  for (const auto& [ticket, b] : std::exchange(blobs_, {})) push(blob_event{b.form, b.back, blob_exit, 0, 0, 0, 0});
+  // An operation that is just being written is told as accepted: it may be.
+  for (const auto& [ticket, answered] : std::exchange(accepting_, {})) answered(answer::ok, 0);
   push(exit_event{});
   exiting_ = true;
 }
 
 void session::end() {
+  if (life_ != 0 && !exiting_) ports_.transfers->end_life(life_);
   exiting_ = true;
-  ports_.transfers->forget_callbacks(ports_.instance);
   pending_.clear();
   blobs_.clear();
+  accepting_.clear();
   events_.clear();
   event_bytes_ = 0;
   for (auto& [id, c] : std::exchange(commands_, {})) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <unordered_map>
 
 #include "runtime/blobs.h"
 #include "runtime/instances.h"
@@ -27,18 +28,25 @@ struct session_ports {
 };
 
 /// Confined to the runtime's executor. Make it with std::make_shared: late outcomes find it gone by a weak pointer.
-class session : public std::enable_shared_from_this<session> {
+class session final : public blob_listener, public std::enable_shared_from_this<session> {
  public:
-  // Events and operations that may wait for the module: a module that doesn't poll is told EVP_AGAIN, then.
+  // Events and calls that may wait for the module: a module that doesn't poll is told EVP_AGAIN, then.
   static constexpr std::size_t max_waiting = 1024;
+  // File operations under way: what the queue may hold of one instance, at most.
+  static constexpr std::size_t max_blobs = 10'000;
   static constexpr std::size_t max_waiting_bytes = 4 << 20;
   static constexpr std::size_t max_commands = 16;
 
   session(session_ports ports, workspace files) : ports_(std::move(ports)), files_(std::move(files)) {}
 
   // ---- the socket's side ----
-  /// Carries out a request other than get_event.
+  /// Carries out a request other than get_event and blob_input.
   answer perform(request r);
+  /// Begins a file operation. `answered` is called exactly once while the session lives, with the operation's id for
+  /// answer::ok (0: there is none to be acknowledged), as a rule later: when the operation is durable.
+  void start_blob(blob_input r, std::function<void(answer, std::uint64_t id)> answered);
+  /// What a poll says beside asking for an event.
+  void hear(const get_event& poll);
   bool has_event() const noexcept { return !events_.empty(); }
   event take_event();
   /// Called after an event came into an empty or non-empty queue.
@@ -54,6 +62,9 @@ class session : public std::enable_shared_from_this<session> {
   void states_sent();
   /// The module is to stop: every outstanding callback gets EXIT, then the Exit event; nothing comes after it.
   void exit();
+  void accepted(std::uint64_t ticket, result<std::uint64_t> id) override;
+  void ended(std::uint64_t ticket, std::uint64_t id, blob_outcome outcome) override;
+  void ended_earlier(earlier_outcome outcome) override;
   /// The process has gone: outstanding commands are answered with an error, everything else is dropped.
   void end();
 
@@ -64,8 +75,8 @@ class session : public std::enable_shared_from_this<session> {
   };
   struct pending_blob {
     blob_form form;
+    bool acknowledges;
     tokens back;
-    std::optional<target_file> target;
   };
   struct pending_command {
     std::string reqid;
@@ -75,7 +86,7 @@ class session : public std::enable_shared_from_this<session> {
   answer operator()(get_event&) { return answer::inval; }
   answer operator()(send_state& r);
   answer operator()(resend_configuration&);
-  answer operator()(blob_input& r);
+  answer operator()(blob_input&) { return answer::inval; }
   answer operator()(send_telemetry& r);
   answer operator()(send_message& r);
   answer operator()(rpc_answer& r);
@@ -84,8 +95,10 @@ class session : public std::enable_shared_from_this<session> {
   bool has_room() const noexcept;
   void push(event e);
   void finish(std::uint64_t ticket, std::uint32_t reason);
-  void finish_blob(std::uint64_t ticket, const blob_outcome& outcome);
+  tl::expected<blob_order, answer> order_of(blob_input& r) const;
+  std::optional<refused> find_file(const blob_input& r, blob_order& order) const;
   void refuse_blob(const blob_input& r, int error);
+  std::uint32_t life();
 
   session_ports ports_;
   workspace files_;
@@ -93,8 +106,11 @@ class session : public std::enable_shared_from_this<session> {
   std::size_t event_bytes_ = 0;
   std::uint64_t last_ticket_ = 0;
   std::map<std::uint64_t, pending> pending_;
-  std::map<std::uint64_t, pending_blob> blobs_;
-  std::map<std::string, std::uint64_t> state_tickets_;  // topic -> the callback that waits
+  std::uint32_t life_ = 0;  ///< as the queue names us; 0: we have not asked for anything yet
+  bool wants_outcomes_ = false;
+  std::unordered_map<std::uint64_t, pending_blob> blobs_;
+  std::map<std::uint64_t, std::function<void(answer, std::uint64_t)>> accepting_;  ///< by the ticket
+  std::map<std::string, std::uint64_t> state_tickets_;                             // topic -> the callback that waits
   std::uint64_t last_command_ = 0;
   std::map<std::uint64_t, pending_command> commands_;
   bool wants_configuration_ = false;

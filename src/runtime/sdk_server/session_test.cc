@@ -27,7 +27,7 @@ class session_test : public testing::Test, protected session_world {
 };
 
 TEST_F(session_test, a_path_outside_the_workspace_is_answered_with_an_error_and_nothing_is_submitted) {
-  EXPECT_EQ(module->perform(put("/etc/hostname")), answer::ok);
+  EXPECT_EQ(start(put("/etc/hostname")), answer::ok);
   EXPECT_TRUE(transfers.orders.empty());
   const auto e = next<blob_event>();
   EXPECT_EQ(e.result, 1u);
@@ -37,11 +37,11 @@ TEST_F(session_test, a_path_outside_the_workspace_is_answered_with_an_error_and_
 }
 
 TEST_F(session_test, the_outcome_of_an_accepted_upload_comes_as_one_event) {
-  EXPECT_EQ(module->perform(put((root / "a.bin").string())), answer::ok);
+  EXPECT_EQ(start(put((root / "a.bin").string())), answer::ok);
   ASSERT_EQ(transfers.orders.size(), 1u);
   EXPECT_EQ(transfers.orders[0].size, 5u);
   EXPECT_FALSE(module->has_event());
-  transfers.callbacks[0]({blob_outcome::kind::error_http, 403, 0});
+  transfers.end(0, {blob_outcome::kind::error_http, 403, 0});
   const auto e = next<blob_event>();
   EXPECT_EQ(e.result, 2u);
   EXPECT_EQ(e.http_status, 403u);
@@ -49,23 +49,23 @@ TEST_F(session_test, the_outcome_of_an_accepted_upload_comes_as_one_event) {
 
 TEST_F(session_test, a_full_queue_denies) {
   transfers.full = true;
-  EXPECT_EQ(module->perform(put((root / "a.bin").string())), answer::denied);
+  EXPECT_EQ(start(put((root / "a.bin").string())), answer::denied);
   EXPECT_FALSE(module->has_event());
 }
 
 TEST_F(session_test, type_and_shape_must_agree_and_a_header_cannot_smuggle_another_one_in) {
   auto r = put((root / "a.bin").string());
   r.type = 2;
-  EXPECT_EQ(module->perform(r), answer::inval);
+  EXPECT_EQ(start(r), answer::inval);
   r.type = 77;
-  EXPECT_EQ(module->perform(r), answer::inval);
+  EXPECT_EQ(start(r), answer::inval);
   r.type = 4;
   r.form = blob_form::http_ext;
   r.url = "http://h/x";
   r.headers = {"a: b\r\nHost: evil"};
-  EXPECT_EQ(module->perform(r), answer::inval);
+  EXPECT_EQ(start(r), answer::inval);
   r.headers = {"a: b"};
-  EXPECT_EQ(module->perform(r), answer::ok);
+  EXPECT_EQ(start(r), answer::ok);
   EXPECT_EQ(transfers.orders.at(0).fields, (http::headers{{"a", "b"}}));
 }
 
@@ -127,13 +127,66 @@ TEST_F(session_test, a_module_that_never_polls_is_told_to_try_again) {
 
 TEST_F(session_test, exit_ends_every_outstanding_callback_and_comes_last) {
   module->perform(send_state{"s", "1", {1, 0}});
-  module->perform(put((root / "a.bin").string()));
+  start(put((root / "a.bin").string()));
   module->exit();
   EXPECT_EQ(next<done_event>().reason, 2u);
   EXPECT_EQ(next<blob_event>().reason, 1u);
   next<exit_event>();
   EXPECT_FALSE(module->has_event());
   EXPECT_EQ(module->perform(send_message{"known", "x", {}}), answer::denied);
+}
+
+TEST_F(session_test, an_operation_is_answered_when_it_is_durable_and_its_file_is_named_beneath_the_workspace) {
+  transfers.slow = true;
+  std::optional<answer> a;
+  std::uint64_t operation = 0;
+  module->start_blob(put((root / "a.bin").string()), [&](answer x, std::uint64_t id) { a = x, operation = id; });
+  EXPECT_FALSE(a);
+  EXPECT_EQ(transfers.orders.at(0).path, "a.bin");
+  EXPECT_NE(transfers.orders.at(0).inode, 0U);
+  transfers.answer(transfers.tickets.at(0), 77);
+  EXPECT_EQ(a, answer::ok);
+  EXPECT_EQ(operation, 77U);
+}
+
+TEST_F(session_test, a_disk_that_takes_no_writes_is_told_as_no_room) {
+  transfers.slow = true;
+  std::optional<answer> a;
+  module->start_blob(put((root / "a.bin").string()), [&](answer x, std::uint64_t) { a = x; });
+  transfers.answer(transfers.tickets.at(0), fail(errc::unavailable, "full"));
+  EXPECT_EQ(a, answer::nomem);
+  transfers.end(0, {});
+  EXPECT_FALSE(module->has_event()) << "what was refused has no outcome";
+}
+
+TEST_F(session_test, only_who_acknowledges_gets_an_id_with_the_outcome) {
+  auto r = put((root / "a.bin").string());
+  start(r);
+  r.acknowledges = true;
+  start(r);
+  transfers.end(0, {blob_outcome::kind::success, 201, 0});
+  transfers.end(1, {blob_outcome::kind::success, 201, 0});
+  EXPECT_EQ(next<blob_event>().operation, 0U);
+  EXPECT_EQ(next<blob_event>().operation, 2U);
+  get_event poll;
+  poll.acknowledged = {2};
+  module->hear(poll);
+  EXPECT_THAT(transfers.acknowledged, testing::ElementsAre(2U));
+  EXPECT_EQ(transfers.wanted, 0);
+  poll.outcomes = true;
+  module->hear(poll);
+  module->hear(poll);
+  EXPECT_EQ(transfers.wanted, 1);
+}
+
+TEST_F(session_test, an_operation_that_is_being_accepted_when_the_module_must_stop_is_answered_first) {
+  transfers.slow = true;
+  std::optional<answer> a;
+  module->start_blob(put((root / "a.bin").string()), [&](answer x, std::uint64_t) { a = x; });
+  module->exit();
+  EXPECT_EQ(a, answer::ok);
+  EXPECT_EQ(next<blob_event>().reason, 1u);
+  next<exit_event>();
 }
 
 }  // namespace

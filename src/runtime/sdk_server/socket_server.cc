@@ -60,7 +60,7 @@ class connection : public std::enable_shared_from_this<connection> {
  private:
   /// Reads on when nothing waits to be written: a module that doesn't read its answers can't make them pile up.
   void next() {
-    if (reading_ || writing_ || !open()) return;
+    if (reading_ || writing_ || accepting_ || !open()) return;
     reading_ = true;
     read_header();
   }
@@ -101,7 +101,18 @@ class connection : public std::enable_shared_from_this<connection> {
     if (!r) return close();
     reading_ = false;
     if (const auto* g = std::get_if<get_event>(&*r)) {
+      session_->hear(*g);
       start_poll(*g);
+    } else if (auto* blob = std::get_if<blob_input>(&*r)) {
+      accepting_ = true;  // one at a time: the answer comes when the operation is durable
+      session_->start_blob(std::move(*blob), [weak = weak_from_this(), xid = header_.xid](answer a, std::uint64_t id) {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->accepting_ = false;
+        if (!self->open()) return;
+        self->send(xid, encode_simple(a, id));
+        self->next();
+      });
     } else {
       const bool streams = std::holds_alternative<stream_parameters>(*r);
       const auto a = session_->perform(std::move(*r));
@@ -157,6 +168,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::string out_, sending_;
   bool reading_ = false;
   bool writing_ = false;
+  bool accepting_ = false;
 };
 
 result<int> bind_socket(const std::string& path, uid_t user) {

@@ -7,19 +7,38 @@
 
 namespace evp::runtime::socket {
 
+/// Accepts at once unless told otherwise; the test ends operations by their place in `orders`.
 class fake_blobs final : public blobs {
  public:
-  result<std::uint64_t> submit(blob_order order, std::function<void(blob_outcome)> done) override {
-    if (full) return fail(errc::rate_limited, "full");
-    orders.push_back(std::move(order));
-    callbacks.push_back(std::move(done));
-    return orders.size();
+  std::uint32_t begin_life(const std::string&, std::weak_ptr<blob_listener> who) override {
+    listener = std::move(who);
+    return ++lives;
   }
-  void forget_callbacks(const std::string&) override { callbacks.clear(); }
+  void end_life(std::uint32_t) override { listener.reset(); }
+  void submit(std::uint32_t, std::uint64_t ticket, blob_order order) override {
+    if (full) return answer(ticket, fail(errc::rate_limited, "full"));
+    orders.push_back(std::move(order));
+    tickets.push_back(ticket);
+    if (!slow) answer(ticket, orders.size());
+  }
+  void want_outcomes(std::uint32_t) override { ++wanted; }
+  void acknowledge(std::uint32_t, std::uint64_t id) override { acknowledged.push_back(id); }
+  bool holds(const std::string&) const override { return false; }
+  void forget_instance(const std::string&) override {}
 
-  bool full = false;
+  void answer(std::uint64_t ticket, result<std::uint64_t> id) {
+    if (const auto who = listener.lock()) who->accepted(ticket, std::move(id));
+  }
+  void end(std::size_t index, blob_outcome o) {
+    if (const auto who = listener.lock()) who->ended(tickets.at(index), index + 1, o);
+  }
+
+  bool full = false, slow = false;
+  int wanted = 0;
+  std::uint32_t lives = 0;
   std::vector<blob_order> orders;
-  std::vector<std::function<void(blob_outcome)>> callbacks;
+  std::vector<std::uint64_t> tickets, acknowledged;
+  std::weak_ptr<blob_listener> listener;
 };
 
 /// A session on a fresh workspace.
@@ -47,6 +66,13 @@ struct session_world {
     module = std::make_shared<session>(std::move(p), *workspace::open(root.string(), std::nullopt));
   }
   ~session_world() { io::fs::remove_all(base); }
+
+  /// The answer to a file operation, or nothing while it is being accepted.
+  std::optional<answer> start(blob_input r) {
+    auto out = std::make_shared<std::optional<answer>>();
+    module->start_blob(std::move(r), [out](answer a, std::uint64_t) { *out = a; });
+    return *out;
+  }
 
   fake_blobs transfers;
   std::map<std::string, std::string> configuration, states;

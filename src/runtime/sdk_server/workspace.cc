@@ -69,7 +69,8 @@ path_result<source_file> workspace::open_source(std::string_view absolute) const
   struct stat st {};
   if (::fstat(fd->get(), &st) != 0) return refuse(errno);
   if (!S_ISREG(st.st_mode) || (owner_ && st.st_uid != *owner_)) return refuse(EPERM);
-  return source_file{std::make_shared<io::unique_fd>(std::move(*fd)), std::uint64_t(st.st_size)};
+  const auto mtime_ns = std::int64_t(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec;
+  return source_file{std::make_shared<io::unique_fd>(std::move(*fd)), std::uint64_t(st.st_size), mtime_ns, st.st_ino};
 }
 
 path_result<target_file> workspace::open_target(std::string_view absolute) const {
@@ -88,16 +89,6 @@ path_result<target_file> workspace::open_target(std::string_view absolute) const
     if (!S_ISREG(st.st_mode)) return refuse(EPERM);
   }
   return target_file{std::make_shared<io::unique_fd>(std::move(*fd)), std::move(leaf)};
-}
-
-void workspace::give(const target_file& file) const {
-  if (!owner_) return;
-  const io::unique_fd fd(int(open_how_at(file.folder->get(), file.name.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY)));
-  struct stat st {};
-  // Only a file that the runtime itself has made and that has no second name: never one that was slipped in.
-  if (!fd || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != ::geteuid() || st.st_nlink != 1)
-    return;
-  if (::fchown(fd.get(), *owner_, gid_t(*owner_)) != 0) return;
 }
 
 }  // namespace evp::runtime::socket

@@ -22,6 +22,8 @@ using path_result = tl::expected<T, refused>;
 struct source_file {
   std::shared_ptr<io::unique_fd> fd;  ///< open for reading
   std::uint64_t size = 0;
+  std::int64_t mtime_ns = 0;
+  std::uint64_t inode = 0;
 };
 struct target_file {
   std::shared_ptr<io::unique_fd> folder;
@@ -44,14 +46,12 @@ class workspace {
   /// The existing folder and the name in it for a file that will be written. Refused as above; EISDIR if the name is
   /// a folder's.
   path_result<target_file> open_target(std::string_view absolute) const;
-  /// Makes the module the owner of a file that the runtime has written for it, if it is just that.
-  void give(const target_file& file) const;
+  /// The path relative to the workspace; purely by its text. Refused: EPERM.
+  path_result<std::string> relative(std::string_view absolute) const;
 
  private:
   workspace(std::string path, std::shared_ptr<io::unique_fd> root, std::optional<uid_t> owner)
       : path_(std::move(path)), root_(std::move(root)), owner_(owner) {}
-  /// The path relative to the workspace; purely by its text.
-  path_result<std::string> relative(std::string_view absolute) const;
   path_result<io::unique_fd> open_beneath(const std::string& relative, std::uint64_t flags) const;
 
   std::string path_;

@@ -31,20 +31,31 @@ actions engine::step(event e, steady_time now) {
 // ---- events ----
 
 void engine::on(submitted e) {
-  unsigned& live = live_of_instance_[e.order.instance];
-  if (live >= limits_.live_per_instance) {
-    out_.push_back(
-        refuse{e.id, error(errc::rate_limited, "instance " + e.order.instance + " has " + std::to_string(live) +
-                                                   " file operations under way: wait for one to end")});
-    return;
-  }
   const auto [op, is_new] = operations_.try_emplace(e.id);
   if (!is_new) return;
-  ++live;
   op->second.order = std::move(e.order);
-  op->second.deadline = now_ + limits_.deadline;
+  op->second.deadline = op->second.order.deadline;
   deadlines_.emplace(op->second.deadline, op->first);
-  if (op->second.order.own) {
+  if (op->second.order.sent) {
+    op->second.sent = op->second.order.sent->result;
+    op->second.grant.grant_id = op->second.order.sent->grant_id;
+    move(op, stage::reporting);
+    new_request(op);
+    report(op);
+  } else if (op->second.order.began) {
+    auto& began = *op->second.order.began;
+    op->second.grant.grant_id = began.grant_id;
+    op->second.grant.certificate_id = began.certificate_id;
+    op->second.grant.plan = began.plan;
+    begin_parts(op);
+    for (const auto n : began.done)
+      if (n >= 1 && n <= op->second.parts->done.size() && !op->second.parts->done[n - 1]) {
+        op->second.parts->done[n - 1] = true;
+        ++op->second.parts->done_count;
+      }
+    op->second.parts->noted = true;
+    move(op, stage::ready);
+  } else if (op->second.order.own) {
     op->second.grant = *op->second.order.own;
     move(op, stage::ready);
   } else {
@@ -55,11 +66,12 @@ void engine::on(submitted e) {
 void engine::on(grant_received e) {
   const auto op = find_request(e.reqid, stage::asking);
   if (op == operations_.end()) return;
-  if (e.grant.url.empty()) return end_with_errno(op, EINVAL, "the hub's answer holds no URL");
+  if (e.grant.url.empty() && !e.grant.plan) return end_with_errno(op, EINVAL, "the hub's answer holds no URL");
   op->second.grant = std::move(e.grant);
   op->second.tries_on_grant = 0;
   op->second.grant_expires.reset();
   if (op->second.grant.expires_in) op->second.grant_expires = now_ + *op->second.grant.expires_in;
+  if (op->second.grant.plan) begin_parts(op);
   move(op, stage::ready);  // start_what_fits() asks for the certificate if it lacks
 }
 
@@ -99,11 +111,12 @@ void engine::on(certificate_failed e) {
 void engine::on(certificate_lost e) { certificates_.erase(e.certificate_id); }
 
 void engine::on(transfer_finished e) {
-  const auto running = running_.find(e.id);
+  const auto running = running_.find({e.id, e.part});
   if (running == running_.end() || running->second != e.attempt) return;
   running_.erase(running);
   const auto op = operations_.find(e.id);
   if (op == operations_.end()) return;  // ended at its deadline meanwhile
+  if (e.part != 0) return part_finished(op, std::move(e));
 
   const bool own = op->second.order.own.has_value();
   switch (judge(e.result, op->second.grant.expect)) {
@@ -128,16 +141,18 @@ void engine::on(transfer_finished e) {
         return back_off(op, e.result.retry_after);
       }
       [[fallthrough]];
-    case verdict::final: {
-      const bool answered = !e.result.failure.has_value();
-      const blob_outcome outcome{answered ? blob_outcome::kind::error_http : blob_outcome::kind::error,
-                                 answered ? unsigned(e.result.status) : 0, errno_of(e.result)};
-      std::string message = answered ? "the storage answered HTTP status " + std::to_string(e.result.status)
-                                     : e.result.failure->message();
-      abandon_grant(op, &e.result);
-      return end(op, outcome, std::move(message));
-    }
+    case verdict::final: return fail_transfer(op, e.result);
   }
+}
+
+void engine::fail_transfer(operation_map::iterator op, const transfer_result& why) {
+  const bool answered = !why.failure.has_value();
+  const blob_outcome outcome{answered ? blob_outcome::kind::error_http : blob_outcome::kind::error,
+                             answered ? unsigned(why.status) : 0, errno_of(why)};
+  std::string message =
+      answered ? "the storage answered HTTP status " + std::to_string(why.status) : why.failure->message();
+  abandon_grant(op, &why);
+  end(op, outcome, std::move(message));
 }
 
 void engine::on(report_answered e) {
@@ -146,6 +161,12 @@ void engine::on(report_answered e) {
   if (!e.failure) {
     const blob_outcome outcome{blob_outcome::kind::success, unsigned(op->second.sent.status), 0};
     return end(op, outcome, {});
+  }
+  if (e.failure->code() == errc::not_found && op->second.order.sent) {
+    // The hub has forgotten a grant of an earlier run; whether the file arrived, nobody can say any more.
+    op->second.order.sent.reset();
+    op->second.grant = {};
+    return move(op, stage::waiting);
   }
   if (!is_temporary(e.failure->code()))
     return end_with_errno(op, EIO, "the hub did not find the file as it was sent: " + e.failure->message());
@@ -160,6 +181,7 @@ void engine::on(connected) {
     op->second.sends = 0;
     if (op->second.at == stage::asking) ask_again(op);
     if (op->second.at == stage::reporting) report(op);
+    if (op->second.at == stage::in_parts) ask_parts_again(op);
   }
   for (auto& [id, wanted] : wanted_certificates_) {
     wanted.sends = 0;
@@ -169,7 +191,13 @@ void engine::on(connected) {
 
 void engine::on(disconnected) {
   connected_ = false;
-  for (const auto& [reqid, id] : requests_) set_wake(operations_.find(id), std::nullopt);
+  for (const auto& [reqid, id] : requests_) {
+    const auto op = operations_.find(id);
+    set_wake(op, std::nullopt);
+    if (op->second.at != stage::in_parts) continue;
+    op->second.parts->resend.reset();
+    want_parts_wake(op);
+  }
   for (auto& [id, wanted] : wanted_certificates_) wanted.wake.reset();
 }
 
@@ -190,13 +218,23 @@ void engine::wake_up(operation_map::iterator op) {
       if (op->second.sends >= limits_.sends_per_request) return back_off(op, std::nullopt);
       return ask_again(op);
     case stage::reporting: return report(op);
+    case stage::in_parts: {
+      auto& p = *op->second.parts;
+      if (p.resend && *p.resend <= now_) ask_parts_again(op);
+      if (p.pause_until && *p.pause_until <= now_) p.pause_until.reset();
+      return want_parts_wake(op);
+    }
     case stage::backing_off: return move(op, usable_grant(op->second) ? stage::ready : stage::waiting);
     default: return;  // the other stages set no wake
   }
 }
 
 void engine::start_what_fits() {
-  while (!ready_.empty() && running_.size() < limits_.transfers) {
+  // Large files leave room for small ones, and small ones leave one place for a large one.
+  const auto places = [this] {
+    return limits_.transfers > 1 && !in_parts_.empty() ? limits_.transfers - 1 : limits_.transfers;
+  };
+  while (!ready_.empty() && running_.size() < places()) {
     const auto op = operations_.find(*ready_.begin());
     const std::string& certificate = op->second.grant.certificate_id;
     if (!usable_grant(op->second)) {
@@ -206,6 +244,10 @@ void engine::start_what_fits() {
     } else {
       begin_transfer(op);
     }
+  }
+  for (auto next = in_parts_.begin(); next != in_parts_.end();) {
+    const auto op = operations_.find(*next++);  // it may leave the set
+    start_parts(op);
   }
   while (connected_ && !waiting_.empty() && asked() < limits_.asked_ahead) ask(operations_.find(*waiting_.begin()));
 }
@@ -252,11 +294,12 @@ void engine::ask_certificate(const std::string& id, wanted_certificate& w) {
 }
 
 void engine::begin_transfer(operation_map::iterator op) {
+  if (op->second.parts) return move(op, stage::in_parts);
   move(op, stage::transferring);
   ++op->second.tries_on_grant;
-  running_.emplace(op->first, ++op->second.attempt);
+  running_.emplace(std::pair(op->first, 0U), ++op->second.attempt);
   const auto left = std::chrono::ceil<milliseconds>(op->second.deadline - now_);
-  out_.push_back(start_transfer{op->first, op->second.attempt, op->second.grant, left});
+  out_.push_back(start_transfer{op->first, op->second.attempt, op->second.grant, left, std::nullopt});
 }
 
 void engine::report(operation_map::iterator op) {
@@ -276,6 +319,7 @@ void engine::abandon_grant(operation_map::iterator op, const transfer_result* wh
   if (!grant.grant_id.empty() && connected_)  // so that the hub's ledger shows why; nobody waits for the answer
     out_.push_back(send_report{op->first, next_reqid_++, grant.grant_id, false, *why});
   grant = {};
+  op->second.parts.reset();
 }
 
 void engine::end(operation_map::iterator op, blob_outcome outcome, std::string message) {
@@ -287,8 +331,6 @@ void engine::end(operation_map::iterator op, blob_outcome outcome, std::string m
   }
   move(op, stage::transferring);  // leaves every queue and count
   deadlines_.erase({op->second.deadline, op->first});
-  const auto live = live_of_instance_.find(op->second.order.instance);
-  if (--live->second == 0) live_of_instance_.erase(live);
   operations_.erase(op);
 }
 
@@ -305,6 +347,7 @@ void engine::move(operation_map::iterator op, stage to) {
   if (o.at == stage::certificate) --certificate_;
   if (o.at == stage::ready && ready_.erase(op->first) > 0 && granted) --granted_ready_;
   if (o.at == stage::waiting) waiting_.erase(op->first);
+  if (o.at == stage::in_parts) in_parts_.erase(op->first);
   if (o.reqid != 0) requests_.erase(std::exchange(o.reqid, 0));
   set_wake(op, std::nullopt);
   o.at = to;
@@ -312,6 +355,7 @@ void engine::move(operation_map::iterator op, stage to) {
   if (to == stage::certificate) ++certificate_;
   if (to == stage::ready && ready_.insert(op->first).second && granted) ++granted_ready_;
   if (to == stage::waiting) waiting_.insert(op->first);
+  if (to == stage::in_parts) in_parts_.insert(op->first);
 }
 
 void engine::set_wake(operation_map::iterator op, std::optional<steady_time> at) {
@@ -340,7 +384,7 @@ milliseconds engine::resend_wait(unsigned sends) const {
 }
 
 bool engine::usable_grant(const operation& op) const {
-  if (op.order.own) return true;
+  if (op.order.own || op.parts) return true;  // parts that expire are asked for anew
   if (op.grant.url.empty()) return false;
   // A grant that lives shorter than the margin is begun while it lives at all.
   const auto margin = std::min(limits_.expiry_margin, op.grant.expires_in.value_or(limits_.expiry_margin) / 2);

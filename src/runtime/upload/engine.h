@@ -1,18 +1,23 @@
 // The upload engine: a pure state machine that leads every accepted operation to exactly one outcome.
 //
 // It knows no clock, socket, file or thread: events and the time go in, actions come out. The uploader drives it in
-// production, tests drive it with invented worlds. An operation goes through these stages:
+// production, tests drive it with invented worlds; what waits for its turn and what must survive a crash is the queue's
+// (queue.h). An operation goes through these stages:
 //
 //   waiting ──request_grant──► asking ──► [certificate] ──► ready ──start_transfer──► transferring ──► [reporting] ──►
 //   end
 //      ▲                          │                                                       │
 //      └────────── backing_off ◄──┴───────────────────────────────────────────────────────┘
 //
+// A grant with a plan goes from `ready` to `in_parts`: several transfers at once, and pages of parts asked of the hub,
+// until all parts are there; then it is reported (engine_parts.cc).
+//
 // An operation that brings its own URL starts at `ready` and needs no hub. While the hub is out of reach, operations
 // stay `waiting`, and running transfers go on.
 #pragma once
 
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>
@@ -29,18 +34,35 @@ namespace evp::runtime::upload {
 using operation_id = std::uint64_t;
 
 struct limits {
-  unsigned transfers = 8;           ///< at once
-  unsigned asked_ahead = 16;        ///< grants asked for or waiting for a free transfer: more would expire in the queue
-  unsigned live_per_instance = 64;  ///< accepted and not ended; beyond: rate_limited (EVP_DENIED)
-  milliseconds deadline{86'400'000};  ///< after it the outcome is ETIMEDOUT
+  unsigned transfers = 8;     ///< at once
+  unsigned asked_ahead = 16;  ///< grants asked for or waiting for a free transfer: more would expire in the queue
   milliseconds resend_first{1'000};   ///< a request without an answer is sent again after this, then doubling ...
   milliseconds resend_max{30'000};    ///< ... up to this
   unsigned sends_per_request = 5;     ///< then the operation backs off and asks anew
   milliseconds expiry_margin{5'000};  ///< a grant with less than this to live is not begun
 };
 
+/// The upload of one range of the file. Of a grant's own fields, url, fields and expect are the part's.
+struct part {
+  unsigned number = 1;
+  std::string method = "PUT";
+  secret url;
+  http::headers fields;
+  std::uint64_t offset = 0, length = 0;
+  std::vector<int> expect;
+  secret body_prefix, body_suffix;
+};
+
+/// How a file goes up in parts, any of them again if need be.
+struct plan {
+  std::uint64_t part_bytes = 0;
+  unsigned part_count = 1, parallel = 1;  ///< 1 at once: in ascending order
+  std::vector<upload::part> parts;        ///< the first page; others by request_parts
+};
+
 /// What to send, where, and what success looks like.
 struct grant {
+  std::optional<upload::plan> plan;  ///< then url, fields and expect are empty
   secret url;
   http::headers fields;
   std::vector<int> expect;
@@ -49,10 +71,25 @@ struct grant {
   std::optional<milliseconds> expires_in;
 };
 
+/// An upload of an earlier run: the storage has the file, and the hub has yet to confirm it.
+struct sent_before {
+  std::string grant_id;
+  transfer_result result;
+};
+
+/// An upload in parts of an earlier run.
+struct plan_before {
+  std::string grant_id, certificate_id;
+  upload::plan plan;           ///< without parts: they are asked for
+  std::vector<unsigned> done;  ///< the storage has these
+};
+
 struct order {
-  std::string instance;
   wire::blob_operation operation = wire::blob_operation::put;
-  std::optional<grant> own;  ///< the module's own URL: nothing is asked of the hub
+  std::optional<grant> own;          ///< the module's own URL: nothing is asked of the hub
+  steady_time deadline;              ///< at the latest then it has an outcome: ETIMEDOUT
+  std::optional<sent_before> sent;   ///< begin with the report; if the hub does not know the grant, upload again
+  std::optional<plan_before> began;  ///< go on with these parts; if the hub does not know the grant, begin anew
 };
 
 // ---- events ----
@@ -83,6 +120,16 @@ struct transfer_finished {
   operation_id id;
   unsigned attempt;
   transfer_result result;
+  unsigned part = 0;  ///< 0: the whole file
+};
+struct parts_received {
+  std::uint64_t reqid;
+  std::vector<upload::part> parts;  ///< checked: of this plan, ascending
+  std::optional<milliseconds> expires_in;
+};
+struct parts_failed {
+  std::uint64_t reqid;
+  error why;  ///< not_found: the upload is gone
 };
 struct report_answered {
   std::uint64_t reqid;
@@ -91,14 +138,11 @@ struct report_answered {
 struct connected {};
 struct disconnected {};
 struct tick {};
-using event = std::variant<submitted, grant_received, grant_failed, certificate_received, certificate_failed,
-                           certificate_lost, transfer_finished, report_answered, connected, disconnected, tick>;
+using event =
+    std::variant<submitted, grant_received, grant_failed, certificate_received, certificate_failed, certificate_lost,
+                 transfer_finished, parts_received, parts_failed, report_answered, connected, disconnected, tick>;
 
 // ---- actions ----
-struct refuse {
-  operation_id id;
-  error why;
-};
 struct request_grant {
   operation_id id;
   std::uint64_t reqid;
@@ -112,6 +156,27 @@ struct start_transfer {
   unsigned attempt;
   upload::grant grant;
   milliseconds time_left;
+  std::optional<upload::part> part;  ///< send this part of the file, and say its number when it has finished
+};
+/// Asks the hub for a page of parts, or for fresh ones.
+struct request_parts {
+  operation_id id;
+  std::uint64_t reqid;
+  std::string grant_id;
+  unsigned first, last;
+  std::uint64_t part_bytes;
+  unsigned part_count;
+};
+/// For who remembers: an upload in parts has begun; the storage has one part of it.
+struct note_plan {
+  operation_id id;
+  plan_before plan;
+};
+struct note_part {
+  operation_id id;
+  std::string grant_id;
+  unsigned number;
+  std::string sha256;  ///< of what was sent, hexadecimal
 };
 struct send_report {
   operation_id id;
@@ -129,7 +194,8 @@ struct finish {
   blob_outcome outcome;
   std::string message;
 };  ///< message: for the log, no URL
-using action = std::variant<refuse, request_grant, request_certificate, start_transfer, send_report, set_timer, finish>;
+using action = std::variant<request_grant, request_certificate, request_parts, start_transfer, note_plan, note_part,
+                            send_report, set_timer, finish>;
 using actions = std::vector<action>;
 
 class engine {
@@ -144,7 +210,21 @@ class engine {
   std::size_t transferring() const noexcept { return running_.size(); }
 
  private:
-  enum class stage { waiting, asking, certificate, ready, transferring, reporting, backing_off };
+  enum class stage { waiting, asking, certificate, ready, transferring, in_parts, reporting, backing_off };
+  /// An upload in parts, under way.
+  struct parts_state {
+    upload::plan plan;
+    std::vector<bool> done;  ///< by number - 1
+    unsigned done_count = 0;
+    std::map<unsigned, std::vector<int>> running;  ///< with the statuses that mean success
+    std::map<unsigned, part> page;
+    std::optional<steady_time> page_expires, resend, pause_until;
+    unsigned asked_first = 0, asked_last = 0;
+    bool noted = false;
+    int last_status = 0;
+    std::string last_sha256;
+    std::uint64_t bytes = 0;
+  };
   struct operation {
     upload::order order;
     upload::grant grant;
@@ -159,6 +239,7 @@ class engine {
     unsigned tries_on_grant = 0;
     unsigned grants_refused = 0;  ///< 403s
     transfer_result sent;         ///< what is being reported
+    std::unique_ptr<parts_state> parts;
   };
   struct wanted_certificate {
     std::uint64_t reqid = 0;
@@ -176,6 +257,8 @@ class engine {
   void on(certificate_failed e);
   void on(certificate_lost e);
   void on(transfer_finished e);
+  void on(parts_received e);
+  void on(parts_failed e);
   void on(report_answered e);
   void on(connected);
   void on(disconnected);
@@ -191,6 +274,15 @@ class engine {
   void want_certificate(operation_map::iterator op);
   void ask_certificate(const std::string& id, wanted_certificate& w);
   void begin_transfer(operation_map::iterator op);
+  void begin_parts(operation_map::iterator op);
+  void start_parts(operation_map::iterator op);
+  bool start_part(operation_map::iterator op);
+  void part_finished(operation_map::iterator op, transfer_finished e);
+  void ask_parts(operation_map::iterator op, unsigned first);
+  void ask_parts_again(operation_map::iterator op);
+  void forget_plan(operation_map::iterator op);
+  void want_parts_wake(operation_map::iterator op);
+  void fail_transfer(operation_map::iterator op, const transfer_result& why);
   void report(operation_map::iterator op);
   void back_off(operation_map::iterator op, std::optional<milliseconds> retry_after);
   void abandon_grant(operation_map::iterator op, const transfer_result* why);
@@ -211,11 +303,11 @@ class engine {
   std::set<std::string> certificates_;
 
   operation_map operations_;
-  std::map<std::string, unsigned> live_of_instance_;
   std::map<std::uint64_t, operation_id> requests_;                 ///< reqid -> operation asking or reporting
   std::map<std::string, wanted_certificate> wanted_certificates_;  ///< by certificate id
-  std::set<operation_id> waiting_, ready_;                         ///< the oldest first
-  std::map<operation_id, unsigned> running_;                      ///< id -> attempt; also of operations that have ended
+  std::set<operation_id> waiting_, ready_, in_parts_;              ///< the oldest first
+  /// (id, part) -> attempt; also of operations that have ended.
+  std::map<std::pair<operation_id, unsigned>, unsigned> running_;
   std::size_t granted_ready_ = 0, asking_ = 0, certificate_ = 0;  ///< operations in those stages
   std::set<std::pair<steady_time, operation_id>> wakes_, deadlines_;
   std::uint64_t next_reqid_;

@@ -36,15 +36,17 @@ class engine_test : public testing::Test {
     });
     return found;
   }
-  operation_id submit(std::string instance = "up") {
-    step(submitted{++last_, order{std::move(instance), wire::blob_operation::put, std::nullopt}});
+  operation_id submit(std::optional<grant> own = std::nullopt) {
+    order o;
+    o.own = std::move(own);
+    o.deadline = now_ + 24h;
+    step(submitted{++last_, std::move(o)});
     return last_;
   }
   operation_id submit_own_url() {
     grant own;
     own.url = secret("http://storage/file");
-    step(submitted{++last_, order{"up", wire::blob_operation::put, own}});
-    return last_;
+    return submit(std::move(own));
   }
   static grant some_grant(std::string grant_id = {}, std::string certificate = {}) {
     grant g;
@@ -409,19 +411,216 @@ TEST_F(engine_test, a_failed_check_is_an_error_for_the_module) {
   EXPECT_EQ(outcome(t.id).error, 5);
 }
 
-// ---- bounds ----
+class engine_resume_test : public engine_test {
+ protected:
+  operation_id submit_sent() {
+    order o;
+    o.deadline = now_ + 24h;
+    o.sent.emplace();
+    o.sent->grant_id = "g1";
+    o.sent->result.status = 201;
+    o.sent->result.bytes = 5;
+    step(submitted{++last_, std::move(o)});
+    return last_;
+  }
+};
 
-TEST_F(engine_test, an_instance_has_a_bounded_number_of_live_operations_and_others_are_not_affected) {
-  for (unsigned i = 0; i < limits{}.live_per_instance; ++i) submit("greedy");
-  EXPECT_TRUE(took<refuse>().empty());
-  const auto refused = submit("greedy");
-  const auto why = took<refuse>();
-  ASSERT_EQ(why.size(), 1U);
-  EXPECT_EQ(why[0].id, refused);
-  EXPECT_EQ(why[0].why.code(), errc::rate_limited);
-  submit("modest");
-  EXPECT_TRUE(took<refuse>().empty());
+TEST_F(engine_resume_test, a_file_that_an_earlier_run_has_sent_is_reported_and_not_sent_again) {
+  const auto id = submit_sent();
+  step(connected{});
+  const auto report = took<send_report>().at(0);
+  EXPECT_EQ(report.grant_id, "g1");
+  EXPECT_EQ(report.result.bytes, 5U);
+  step(report_answered{report.reqid, std::nullopt});
+  EXPECT_EQ(outcome(id).result, blob_outcome::kind::success);
+  EXPECT_EQ(outcome(id).http_status, 201U);
+  EXPECT_TRUE(took<request_grant>().empty());
 }
+
+TEST_F(engine_resume_test, a_grant_that_the_hub_has_forgotten_means_uploading_again) {
+  const auto id = submit_sent();
+  step(connected{});
+  step(report_answered{took<send_report>().at(0).reqid, error(errc::not_found, "no such grant")});
+  EXPECT_TRUE(open(id));
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+}
+
+// ---- uploads in parts ----
+
+class engine_parts_test : public engine_test {
+ protected:
+  static std::vector<part> parts(unsigned first, unsigned last) {
+    std::vector<part> all;
+    for (unsigned n = first; n <= last; ++n) {
+      part p;
+      p.number = n;
+      p.url = secret("https://storage/part/" + std::to_string(n));
+      p.offset = (n - 1) * 100;
+      p.length = 100;
+      all.push_back(std::move(p));
+    }
+    return all;
+  }
+  operation_id begin(unsigned count, unsigned parallel, unsigned page) {
+    step(connected{});
+    const auto id = submit();
+    grant g;
+    g.grant_id = "g1";
+    g.plan.emplace();
+    g.plan->part_bytes = 100;
+    g.plan->part_count = count;
+    g.plan->parallel = parallel;
+    g.plan->parts = parts(1, page);
+    step(grant_received{took<request_grant>().at(0).reqid, std::move(g)});
+    return id;
+  }
+  void finish_part(const start_transfer& t, int status = 200) {
+    transfer_result r;
+    r.status = status;
+    r.bytes = t.part->length;
+    r.sha256 = "ab";
+    step(transfer_finished{t.id, t.attempt, r, t.part->number});
+  }
+  std::set<unsigned> numbers(const std::vector<start_transfer>& all) {
+    std::set<unsigned> out;
+    for (const auto& t : all) out.insert(t.part->number);
+    return out;
+  }
+};
+
+TEST_F(engine_parts_test, parts_go_in_parallel_and_the_report_follows_the_last_one) {
+  const auto id = begin(5, 2, 5);
+  EXPECT_EQ(took<note_plan>().at(0).plan.plan.part_count, 5U);
+  unsigned seen = 0;
+  for (auto started = took<start_transfer>(); !started.empty(); started = took<start_transfer>()) {
+    EXPECT_LE(engine_.transferring(), 2U);
+    for (const auto& t : started) {
+      EXPECT_EQ(t.part->number, ++seen) << "in ascending order";
+      EXPECT_TRUE(took<send_report>().empty());
+      finish_part(t);
+    }
+  }
+  EXPECT_EQ(seen, 5U);
+  EXPECT_EQ(took<note_part>().size(), 5U);
+  const auto report = took<send_report>();
+  ASSERT_EQ(report.size(), 1U);
+  EXPECT_TRUE(report[0].done);
+  EXPECT_EQ(report[0].result.bytes, 500U);
+  step(report_answered{report[0].reqid, std::nullopt});
+  EXPECT_EQ(outcome(id).result, blob_outcome::kind::success);
+}
+
+TEST_F(engine_parts_test, a_part_that_fails_is_sent_again_alone) {
+  begin(3, 3, 3);
+  const auto started = took<start_transfer>();
+  finish_part(started.at(1), 503);
+  finish_part(started.at(0));
+  finish_part(started.at(2));
+  EXPECT_TRUE(took<start_transfer>().empty()) << "it waits first";
+  wait(1s);
+  const auto again = took<start_transfer>();
+  EXPECT_EQ(numbers(again), std::set<unsigned>{2});
+  finish_part(again.at(0));
+  EXPECT_EQ(took<send_report>().size(), 1U);
+}
+
+TEST_F(engine_parts_test, the_next_page_is_asked_for_when_it_is_needed_and_again_when_the_answer_is_lost) {
+  begin(150, 1, 2);
+  for (int i = 0; i < 2; ++i) finish_part(took<start_transfer>().at(0));
+  const auto asked = took<request_parts>();
+  ASSERT_EQ(asked.size(), 1U);
+  EXPECT_EQ(asked[0].grant_id, "g1");
+  EXPECT_EQ(asked[0].first, 3U);
+  EXPECT_EQ(asked[0].last, 66U);
+  wait(1s);
+  EXPECT_EQ(took<request_parts>().at(0).reqid, asked[0].reqid);
+  step(parts_received{asked[0].reqid, parts(3, 4), std::nullopt});  // fewer than asked for
+  EXPECT_EQ(numbers(took<start_transfer>()), std::set<unsigned>{3});
+  step(parts_received{asked[0].reqid, parts(7, 8), std::nullopt});  // a late copy
+  EXPECT_TRUE(took<start_transfer>().empty());
+}
+
+TEST_F(engine_parts_test, a_403_asks_for_fresh_signatures_and_then_it_is_final) {
+  const auto id = begin(2, 1, 2);
+  for (unsigned i = 1; i < retry_policy{}.grants_after_403; ++i) {
+    finish_part(took<start_transfer>().at(0), 403);
+    wait(5s);
+    const auto asked = took<request_parts>();
+    ASSERT_EQ(asked.size(), 1U) << i;
+    EXPECT_EQ(asked[0].first, 1U);
+    step(parts_received{asked[0].reqid, parts(1, 2), std::nullopt});
+  }
+  finish_part(took<start_transfer>().at(0), 403);
+  EXPECT_EQ(outcome(id).http_status, 403U);
+  EXPECT_FALSE(took<send_report>().at(0).done) << "so that the hub aborts the upload";
+}
+
+TEST_F(engine_parts_test, signatures_that_expire_during_the_upload_are_renewed_before_they_are_used) {
+  step(connected{});
+  submit();
+  grant g;
+  g.grant_id = "g1";
+  g.expires_in = 60s;
+  g.plan.emplace();
+  g.plan->part_bytes = 100;
+  g.plan->part_count = 3;
+  g.plan->parts = parts(1, 3);
+  step(grant_received{took<request_grant>().at(0).reqid, std::move(g)});
+  now_ += 56s;
+  finish_part(took<start_transfer>().at(0));
+  EXPECT_TRUE(took<start_transfer>().empty());
+  EXPECT_EQ(took<request_parts>().at(0).first, 2U);
+}
+
+TEST_F(engine_parts_test, an_upload_that_the_hub_has_forgotten_begins_anew) {
+  const auto id = begin(3, 1, 1);
+  finish_part(took<start_transfer>().at(0));
+  step(parts_failed{took<request_parts>().at(0).reqid, error(errc::not_found, "no such upload")});
+  EXPECT_TRUE(open(id));
+  wait(1s);
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+}
+
+TEST_F(engine_parts_test, a_restart_goes_on_with_the_parts_that_lack) {
+  order o;
+  o.deadline = now_ + 24h;
+  o.began.emplace();
+  o.began->grant_id = "g1";
+  o.began->plan.part_bytes = 100;
+  o.began->plan.part_count = 4;
+  o.began->plan.parallel = 4;
+  o.began->done = {1, 3, 99};
+  step(submitted{++last_, std::move(o)});
+  EXPECT_TRUE(took<request_parts>().empty());
+  step(connected{});
+  const auto asked = took<request_parts>();
+  ASSERT_EQ(asked.size(), 1U);
+  EXPECT_EQ(asked[0].first, 2U);
+  step(parts_received{asked[0].reqid, parts(2, 4), std::nullopt});
+  const auto started = took<start_transfer>();
+  EXPECT_EQ(numbers(started), (std::set<unsigned>{2, 4}));
+  for (const auto& t : started) finish_part(t);
+  EXPECT_EQ(took<send_report>().size(), 1U);
+}
+
+TEST_F(engine_parts_test, small_files_leave_one_place_for_a_large_one_and_the_other_way_round) {
+  begin(100, 100, 60);
+  EXPECT_EQ(took<start_transfer>().size(), limits{}.transfers);
+  for (int i = 0; i < 30; ++i) submit_own_url();
+  EXPECT_TRUE(took<start_transfer>().empty());
+}
+
+TEST_F(engine_parts_test, the_deadline_ends_an_upload_in_parts_once_and_its_transfers_are_forgotten) {
+  const auto id = begin(4, 4, 4);
+  const auto started = took<start_transfer>();
+  wait(25h);
+  EXPECT_EQ(outcome(id).error, 110);
+  for (const auto& t : started) finish_part(t);
+  EXPECT_EQ(engine_.transferring(), 0U);
+  EXPECT_EQ(timer_, std::nullopt);
+}
+
+// ---- bounds ----
 
 TEST_F(engine_test, at_most_so_many_transfers_run_at_once) {
   for (int i = 0; i < 20; ++i) submit_own_url();

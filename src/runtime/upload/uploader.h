@@ -1,16 +1,18 @@
-// Drives the upload engine: HTTP exchanges, messages to the hub, files and timers.
+// Drives the durable queue and its engine: the journal, HTTP exchanges, messages to the hub, files and timers.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
-#include <unordered_map>
+#include <map>
 
 #include "http/client.h"
 #include "io/clock.h"
 #include "io/pool.h"
 #include "runtime/blobs.h"
 #include "runtime/certificates.h"
-#include "runtime/upload/engine.h"
+#include "runtime/upload/local_files.h"
+#include "runtime/upload/queue.h"
+#include "runtime/upload/store.h"
 
 namespace evp::runtime::upload {
 
@@ -22,6 +24,9 @@ class hub_requests {
 };
 
 struct uploader_options {
+  io::fs::path folder;  ///< of the journal and the spool
+  queue_limits queue;
+  bool sync_sources = false;  ///< flush a module's file to the disk before its operation is accepted
   upload::limits limits;
   retry_policy retry;
   std::uint64_t seed = 0;      ///< of jitter and request ids: random in production
@@ -32,48 +37,71 @@ struct uploader_options {
   milliseconds stall_timeout{30'000};
 };
 
-/// Confined to its executor. `disk` runs what blocks for the disk. Everything borrowed must outlive stop().
+/// Confined to its executor. `disk` (one thread) runs what blocks for the disk. Everything borrowed must outlive
+/// stop().
 class uploader final : public blobs {
  public:
   uploader(io::executor ex, const io::clock& clock, http::transport& storage, certificate_store& certificates,
-           hub_requests& hub, io::pool& disk, uploader_options options);
+           hub_requests& hub, local_files& files, io::pool& disk, uploader_options options);
 
-  result<std::uint64_t> submit(blob_order order, std::function<void(blob_outcome)> done) override;
-  void forget_callbacks(const std::string& instance) override;
+  /// Reads what an earlier run has left, and goes on with it. Once, before everything else; blocks for the disk.
+  /// Errors: by errno; too_large, data_corrupt (the folder holds something else).
+  result<void> start();
 
-  void hub_connected() { drive(connected{}); }
-  void hub_disconnected() { drive(disconnected{}); }
+  std::uint32_t begin_life(const std::string& instance, std::weak_ptr<blob_listener> who) override;
+  void end_life(std::uint32_t life) override;
+  void submit(std::uint32_t life, std::uint64_t ticket, blob_order order) override;
+  void want_outcomes(std::uint32_t life) override;
+  void acknowledge(std::uint32_t life, std::uint64_t id) override;
+  bool holds(const std::string& instance) const override { return queue_.holds(instance); }
+  void forget_instance(const std::string& instance) override { drive(instance_removed{instance}); }
+
+  void hub_connected() { drive(event(connected{})); }
+  void hub_disconnected() { drive(event(disconnected{})); }
   /// A message on rpc/response/<topic_id>, decoded or not.
   void hub_answered(std::string_view topic_id, result<wire::hub_response> answer);
 
-  /// Ends what is under way, without outcomes. Nothing is called back afterwards.
+  /// Ends what is under way, without outcomes: the next run goes on with it. Nothing is called back afterwards.
   io::task<void> stop();
-  std::size_t live() const noexcept { return engine_.live(); }
+  std::size_t live() const noexcept { return queue_.live(); }
+  const queue& state() const noexcept { return queue_; }
 
  private:
-  struct entry {
-    blob_order order;
-    std::function<void(blob_outcome)> done;
+  struct life {
+    std::string instance;
+    std::weak_ptr<blob_listener> who;
   };
+  using source = std::shared_ptr<io::unique_fd>;
 
-  void drive(event e);
-  void perform(actions all);
-  void act(refuse&) {}
+  void drive(queue_event e);
+  void act(prepare& a);
+  void act(drop_spooled& a);
+  void act(write& a);
+  void act(answer& a);
+  void act(tell& a);
+  void act(tell_earlier& a);
+  void act(drained& a);
+  void act(note_end& a);
   void act(request_grant& a);
   void act(request_certificate& a);
+  void act(request_parts& a);
   void act(start_transfer& a);
   void act(send_report& a);
   void act(set_timer& a);
-  void act(finish& a);
+  /// Calls the life's listener later, if it still lives then.
+  void later(std::uint32_t life, std::function<void(blob_listener&)> call);
 
   void answered(wire::storage_token_response r, std::uint64_t reqid);
   void answered(wire::certificate_response r, std::uint64_t reqid);
   void answered(wire::transfer_report_response r, std::uint64_t reqid);
-  void answered(wire::grant_renew_response, std::uint64_t) {}  // plans are not asked for
+  void answered(wire::grant_renew_response r, std::uint64_t reqid);
 
-  io::task<void> transfer(start_transfer t, blob_order order);
-  io::task<transfer_result> put(http::request r, blob_order order);
-  io::task<transfer_result> get(http::request r, blob_order order);
+  io::task<void> spool(operation_id id, source from, std::uint64_t size);
+  io::task<void> carry_out(write w, std::vector<source> sources);
+  io::task<void> transfer(start_transfer t, journal::accepted what);
+  io::task<transfer_result> put(http::request r, journal::accepted what, std::optional<part> only);
+  io::task<transfer_result> get(http::request r, journal::accepted what);
+  errno_result<opened_source> open_source(const journal::accepted& what);
   transfer_result to_result(result<http::response> answer) const;
   result<std::string> trust_of(const std::string& certificate_id);
 
@@ -82,18 +110,30 @@ class uploader final : public blobs {
   http::transport& storage_;
   certificate_store& certificates_;
   hub_requests& hub_;
+  local_files& files_;
   io::pool& disk_;
   const uploader_options options_;
-  engine engine_;
-  std::deque<event> events_;
+  std::shared_ptr<store> store_;
+  secret key_;  ///< the store's
+  queue queue_;
+  std::deque<queue_event> events_;
   bool driving_ = false;
   bool stopping_ = false;
-  operation_id last_id_ = 0;
-  std::unordered_map<operation_id, entry> entries_;
-  std::unordered_map<std::uint64_t, operation_id> asking_;  ///< reqid of a grant request -> operation
-  std::map<std::string, std::string> bundles_;              ///< read certificates, bounded by the store
+
+  std::map<std::uint32_t, life> lives_;
+  std::uint32_t last_life_ = 0;
+  std::map<std::pair<std::uint32_t, std::uint64_t>, source>
+      offered_;                           ///< (life, ticket) -> its open file, until answered
+  std::vector<source> unsynced_sources_;  ///< of operations that the next write accepts
+  struct asked {
+    operation_id id;
+    std::uint64_t part_bytes = 0;  ///< of the plan whose parts are asked for; 0: a grant
+    unsigned part_count = 0;
+  };
+  std::map<std::uint64_t, asked> asking_;       ///< by reqid
+  std::map<std::string, std::string> bundles_;  ///< read certificates, bounded by the store
   boost::asio::steady_timer timer_;
-  io::group transfers_;
+  io::group tasks_;
 };
 
 }  // namespace evp::runtime::upload

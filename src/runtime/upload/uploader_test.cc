@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "base/crypto.h"
 #include "base/encoding.h"
@@ -29,6 +30,44 @@ class scripted_hub final : public hub_requests {
     return found;
   }
   std::vector<wire::device_request> requests;
+};
+
+/// One folder is the workspace of every instance.
+class folder_files final : public local_files {
+ public:
+  explicit folder_files(io::fs::path folder) : folder_(std::move(folder)) {}
+  errno_result<opened_source> open_source(const std::string&, const std::string& path) override {
+    opened_source s;
+    s.fd = std::make_shared<io::unique_fd>(::open((folder_ / path).c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat st {};
+    if (!*s.fd || ::fstat(s.fd->get(), &st) != 0) return tl::unexpected(errno);
+    s.size = std::uint64_t(st.st_size);
+    s.mtime_ns = std::int64_t(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec;
+    s.inode = st.st_ino;
+    return s;
+  }
+  errno_result<opened_target> open_target(const std::string&, const std::string& path) override {
+    auto fd = std::make_shared<io::unique_fd>(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return opened_target{std::move(fd), path};
+  }
+
+ private:
+  io::fs::path folder_;
+};
+
+/// One life of a module: keeps what it hears.
+class listening_module final : public blob_listener {
+ public:
+  void accepted(std::uint64_t, result<std::uint64_t> id) override { answers.push_back(std::move(id)); }
+  void ended(std::uint64_t, std::uint64_t id, blob_outcome o) override {
+    outcomes.push_back(o);
+    ended_ids.push_back(id);
+  }
+  void ended_earlier(earlier_outcome o) override { earlier.push_back(std::move(o)); }
+  std::vector<result<std::uint64_t>> answers;
+  std::vector<blob_outcome> outcomes;
+  std::vector<std::uint64_t> ended_ids;
+  std::vector<earlier_outcome> earlier;
 };
 
 class uploader_test : public testing::Test {
@@ -81,18 +120,34 @@ class uploader_test : public testing::Test {
     ASSERT_TRUE(server_->start());
     base_ = std::string(tls ? "https" : "http") + "://127.0.0.1:" + std::to_string(server_->port());
   }
-  void start() {
-    uploader_ = std::make_unique<uploader>(ctx_.get_executor(), clock_, http_, certificates_, hub_, disk_, options_);
-    uploader_->hub_connected();
+  void start(bool connect = true) {
+    options_.folder = folder_ / "queue";
+    uploader_ =
+        std::make_unique<uploader>(ctx_.get_executor(), clock_, http_, certificates_, hub_, files_, disk_, options_);
+    const auto started = uploader_->start();
+    ASSERT_TRUE(started) << started.error().message();
+    module_ = std::make_shared<listening_module>();
+    life_ = uploader_->begin_life("up", module_);
+    if (connect) uploader_->hub_connected();
+  }
+  /// As after a crash: nothing that was under way is finished.
+  void restart(bool connect = true) {
+    run_task(ctx_, uploader_->stop());
+    uploader_.reset();
+    hub_.requests.clear();
+    start(connect);
   }
   blob_order put_order(const std::string& bytes, const std::string& name = "dir/a b.bin") {
     blob_order o;
     o.instance = "up";
     o.remote_name = name;
-    const auto path = folder_ / "source";
-    EXPECT_TRUE(io::write_file_durably(path, bytes));
-    o.source = std::make_shared<io::unique_fd>(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    o.size = bytes.size();
+    o.path = files_made_++ == 0 ? "source" : "source" + std::to_string(files_made_);
+    EXPECT_TRUE(io::write_file_durably(folder_ / o.path, bytes));
+    const auto source = *files_.open_source("up", o.path);
+    o.source = source.fd;
+    o.size = source.size;
+    o.mtime_ns = source.mtime_ns;
+    o.inode = source.inode;
     return o;
   }
   blob_order get_order(const std::string& url) {
@@ -100,13 +155,14 @@ class uploader_test : public testing::Test {
     o.instance = "up";
     o.operation = wire::blob_operation::get;
     o.url = secret(url);
-    o.target_folder = std::make_shared<io::unique_fd>(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    o.target_name = "target";
+    o.path = "target";
     return o;
   }
   void submit(blob_order o) {
-    const auto accepted = uploader_->submit(std::move(o), [this](blob_outcome out) { outcomes_.push_back(out); });
-    ASSERT_TRUE(accepted) << accepted.error().message();
+    const auto before = module_->answers.size();
+    uploader_->submit(life_, ++ticket_, std::move(o));
+    ASSERT_TRUE(run_until(ctx_, [&] { return module_->answers.size() > before; }));
+    ASSERT_TRUE(module_->answers.back()) << module_->answers.back().error().message();
   }
   template <class T>
   T next_request(std::size_t index = 0) {
@@ -125,9 +181,10 @@ class uploader_test : public testing::Test {
     return g;
   }
   blob_outcome outcome() {
-    EXPECT_TRUE(run_until(ctx_, [&] { return !outcomes_.empty(); }));
-    EXPECT_EQ(outcomes_.size(), 1U);
-    return outcomes_.empty() ? blob_outcome{} : outcomes_[0];
+    auto& outcomes = module_->outcomes;
+    EXPECT_TRUE(run_until(ctx_, [&] { return !outcomes.empty(); }));
+    EXPECT_EQ(outcomes.size(), 1U);
+    return outcomes.empty() ? blob_outcome{} : outcomes[0];
   }
   std::string target() {
     const auto text = io::read_file(folder_ / "target", 1 << 24);
@@ -161,7 +218,11 @@ class uploader_test : public testing::Test {
   http::headers fields_;
   std::deque<int> statuses_;
   int puts_ = 0;
-  std::vector<blob_outcome> outcomes_;
+  folder_files files_{folder_};
+  std::shared_ptr<listening_module> module_;
+  std::uint32_t life_ = 0;
+  std::uint64_t ticket_ = 0;
+  int files_made_ = 0;
 };
 
 TEST_F(uploader_test, a_file_lands_where_the_grant_says_and_the_module_hears_of_it) {
@@ -188,7 +249,7 @@ TEST_F(uploader_test, success_waits_for_the_hubs_check_which_gets_size_and_hash)
   grant.grant_id = "g1";
   answer(std::move(grant));
   const auto report = next_request<wire::transfer_report>();
-  EXPECT_TRUE(outcomes_.empty());
+  EXPECT_TRUE(module_->outcomes.empty());
   EXPECT_TRUE(report.done);
   EXPECT_EQ(report.grant_id, "g1");
   EXPECT_EQ(report.bytes, 9U);
@@ -240,7 +301,7 @@ TEST_F(uploader_test, the_grants_certificate_is_fetched_checked_and_trusted) {
   EXPECT_EQ(outcome().result, kind::success);
   EXPECT_TRUE(certificates_.ids().contains(id));
 
-  outcomes_.clear();
+  module_->outcomes.clear();
   submit(put_order("again"));
   auto next = grant_for(next_request<wire::storage_token_request>(1), "/o2");
   next.certificate_id = id;
@@ -296,7 +357,7 @@ TEST_F(uploader_test, a_download_replaces_the_target_only_when_complete) {
   EXPECT_EQ(target(), "old");
   EXPECT_THAT(leftovers(), IsEmpty());
 
-  outcomes_.clear();
+  module_->outcomes.clear();
   objects_["/there"] = std::string(100'000, 'n');
   submit(get_order(base_ + "/there"));
   EXPECT_EQ(outcome().result, kind::success);
@@ -318,16 +379,149 @@ TEST_F(uploader_test, a_download_by_name_from_a_hub_that_grants_none_is_an_error
   EXPECT_EQ(target(), "(none)");
 }
 
-TEST_F(uploader_test, a_file_that_shrinks_while_it_waits_is_a_clear_failure) {
+/// A hub that grants uploads in parts of 100 bytes, two in a page.
+class parts_test : public uploader_test {
+ protected:
+  static std::string bytes_of_file() {
+    std::string bytes;
+    for (int i = 0; i < 550; ++i) bytes += char('a' + i % 26);
+    return bytes;
+  }
+  std::vector<wire::grant_part> page(unsigned first, unsigned count) const {
+    std::vector<wire::grant_part> parts;
+    for (unsigned n = first; n < first + count && n <= 6; ++n) {
+      wire::grant_part p;
+      p.number = n;
+      p.method = "PUT";
+      p.url = secret(base_ + "/part" + std::to_string(n));
+      p.offset = (n - 1) * 100;
+      p.length = n == 6 ? 50 : 100;
+      parts.push_back(std::move(p));
+    }
+    return parts;
+  }
+  wire::storage_token_response plan_for(const wire::storage_token_request& r) const {
+    wire::storage_token_response g;
+    g.reqid = r.reqid;
+    g.grant_id = "g1";
+    g.plan.emplace();
+    g.plan->part_bytes = 100;
+    g.plan->part_count = 6;
+    g.plan->parallel = 2;
+    g.plan->parts = page(1, 2);
+    return g;
+  }
+  void renew(std::size_t index) {
+    const auto r = next_request<wire::grant_renew_request>(index);
+    wire::grant_renew_response a;
+    a.reqid = r.reqid;
+    a.parts = page(r.first_part, 2);
+    answer(std::move(a));
+  }
+  std::string assembled() const {
+    std::string bytes;
+    for (int n = 1; n <= 6; ++n)
+      if (const auto o = objects_.find("/part" + std::to_string(n)); o != objects_.end()) bytes += o->second;
+    return bytes;
+  }
+};
+
+TEST_F(parts_test, a_file_goes_up_in_parts_page_by_page_and_the_hub_confirms_it) {
+  serve();
+  start();
+  submit(put_order(bytes_of_file()));
+  const auto asked = next_request<wire::storage_token_request>();
+  EXPECT_TRUE(asked.accepts("plan/1"));
+  answer(plan_for(asked));
+  renew(0);
+  renew(1);
+  const auto report = next_request<wire::transfer_report>();
+  EXPECT_EQ(report.bytes, 550U);
+  EXPECT_EQ(assembled(), bytes_of_file());
+  wire::transfer_report_response verified;
+  verified.reqid = report.reqid;
+  verified.verified = true;
+  answer(std::move(verified));
+  EXPECT_EQ(outcome().result, kind::success);
+  EXPECT_EQ(puts_, 6);
+}
+
+TEST_F(parts_test, after_a_restart_only_the_parts_that_lack_are_sent) {
+  serve();
+  start();
+  submit(put_order(bytes_of_file()));
+  answer(plan_for(next_request<wire::storage_token_request>()));
+  ASSERT_TRUE(run_until(
+      ctx_, [&] { return puts_ == 2 && uploader_->state().transferring() == 0 && !uploader_->state().writing(); }));
+  restart();
+  EXPECT_EQ(next_request<wire::grant_renew_request>().first_part, 3U);
+  renew(0);
+  renew(1);
+  const auto report = next_request<wire::transfer_report>();
+  EXPECT_EQ(report.grant_id, "g1");
+  EXPECT_EQ(assembled(), bytes_of_file());
+  EXPECT_EQ(puts_, 6);
+}
+
+TEST_F(parts_test, a_file_that_changes_between_two_parts_is_a_clear_failure_and_the_hub_is_told_to_give_up) {
+  serve();
+  start();
+  submit(put_order(bytes_of_file()));
+  answer(plan_for(next_request<wire::storage_token_request>()));
+  next_request<wire::grant_renew_request>();
+  ASSERT_TRUE(io::write_file_durably(folder_ / "source", std::string(550, 'x')));
+  renew(0);
+  EXPECT_EQ(outcome().error, ESTALE);
+  EXPECT_FALSE(next_request<wire::transfer_report>().done);
+}
+
+TEST_F(parts_test, a_plan_that_does_not_make_up_the_file_is_einval) {
+  serve();
+  start();
+  submit(put_order("short"));
+  answer(plan_for(next_request<wire::storage_token_request>()));
+  EXPECT_EQ(outcome().error, EINVAL);
+  EXPECT_EQ(puts_, 0);
+}
+
+struct change_case {
+  const char* name;
+  void (*change)(const io::fs::path&);
+  int error;
+};
+class changed_file_test : public uploader_test, public testing::WithParamInterface<change_case> {};
+
+TEST_P(changed_file_test, is_a_clear_failure_and_not_a_wrong_object) {
   serve();
   start();
   submit(put_order("the bytes"));
-  ASSERT_EQ(::truncate((folder_ / "source").c_str(), 3), 0);
+  GetParam().change(folder_ / "source");
   answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
   EXPECT_EQ(outcome().result, kind::error);
-  EXPECT_EQ(outcome().error, EIO);
+  EXPECT_EQ(outcome().error, GetParam().error);
   EXPECT_THAT(objects_, IsEmpty());
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    ways, changed_file_test,
+    testing::Values(change_case{"shorter", [](const io::fs::path& p) { io::fs::resize_file(p, 3); }, ESTALE},
+                    change_case{"longer", [](const io::fs::path& p) { io::fs::resize_file(p, 30); }, ESTALE},
+                    change_case{"replaced", [](const io::fs::path& p) { (void)io::write_file_durably(p, "THE BYTES"); },
+                                ESTALE},
+                    change_case{"written again with the same size",
+                                [](const io::fs::path& p) {
+                                  const io::unique_fd fd(::open(p.c_str(), O_WRONLY | O_CLOEXEC));
+                                  EXPECT_EQ(::pwrite(fd.get(), "THE", 3, 0), 3);
+                                  const timespec times[] = {{0, UTIME_NOW}, {1, 0}};
+                                  ::futimens(fd.get(), times);
+                                },
+                                ESTALE},
+                    change_case{"gone", [](const io::fs::path& p) { io::fs::remove(p); }, ENOENT}),
+    [](const auto& p) {
+      std::string name = p.param.name;
+      std::replace(name.begin(), name.end(), ' ', '_');
+      return name;
+    });
 
 TEST_F(uploader_test, a_request_whose_answer_is_lost_is_sent_again) {
   serve();
@@ -348,14 +542,15 @@ TEST_F(uploader_test, an_answer_that_cannot_be_read_is_einval) {
   EXPECT_EQ(outcome().error, EINVAL);
 }
 
-TEST_F(uploader_test, beyond_the_live_limit_an_order_is_refused_at_once_and_never_called_back) {
-  options_.limits.live_per_instance = 1;
+TEST_F(uploader_test, beyond_the_limit_of_an_instance_an_order_is_refused_and_never_called_back) {
+  options_.queue.files_per_instance = 1;
   serve();
   start();
   submit(put_order("x"));
-  const auto refused = uploader_->submit(put_order("y"), [](blob_outcome) { FAIL() << "it was refused"; });
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code(), errc::rate_limited);
+  uploader_->submit(life_, ++ticket_, put_order("y"));
+  ASSERT_TRUE(run_until(ctx_, [&] { return module_->answers.size() == 2; }));
+  ASSERT_FALSE(module_->answers[1]);
+  EXPECT_EQ(module_->answers[1].error().code(), errc::rate_limited);
   answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
   EXPECT_EQ(outcome().result, kind::success);
 }
@@ -365,13 +560,120 @@ TEST_F(uploader_test, an_instance_that_has_gone_is_not_called_back_but_its_file_
   start();
   submit(put_order("x"));
   const auto asked = next_request<wire::storage_token_request>();
-  uploader_->forget_callbacks("up");
+  uploader_->end_life(life_);
   answer(grant_for(asked, "/o"));
   ASSERT_TRUE(run_until(ctx_, [&] { return uploader_->live() == 0; }));
   ctx_.restart();
   ctx_.poll();
-  EXPECT_THAT(outcomes_, IsEmpty());
+  EXPECT_THAT(module_->outcomes, IsEmpty());
   EXPECT_EQ(objects_.count("/o"), 1U);
+}
+
+TEST_F(uploader_test, what_was_accepted_goes_on_after_a_restart_and_its_old_process_is_not_called_back) {
+  serve();
+  start(false);
+  submit(put_order("the bytes"));
+  auto first = module_;
+  restart();
+  answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
+  ASSERT_TRUE(run_until(ctx_, [&] { return uploader_->live() == 0; }));
+  EXPECT_EQ(objects_.at("/o"), "the bytes");
+  EXPECT_THAT(first->outcomes, IsEmpty());
+  EXPECT_THAT(module_->earlier, IsEmpty());
+}
+
+TEST_F(uploader_test, a_module_that_acknowledges_hears_of_its_earlier_life_until_it_has_confirmed) {
+  serve();
+  start(false);
+  auto order = put_order("the bytes", "photo");
+  order.acknowledges = true;
+  submit(std::move(order));
+  const auto id = *module_->answers.at(0);
+  restart();
+  uploader_->want_outcomes(life_);
+  answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
+  ASSERT_TRUE(run_until(ctx_, [&] { return !module_->earlier.empty(); }));
+  EXPECT_EQ(module_->earlier[0].id, id);
+  EXPECT_EQ(module_->earlier[0].remote_name, "photo");
+  EXPECT_EQ(module_->earlier[0].outcome.result, kind::success);
+  restart();
+  uploader_->want_outcomes(life_);
+  ASSERT_TRUE(run_until(ctx_, [&] { return !module_->earlier.empty(); })) << "not confirmed: told again";
+  uploader_->acknowledge(life_, id);
+  ASSERT_TRUE(run_until(ctx_, [&] { return uploader_->state().kept_outcomes() == 0; }));
+  submit(put_order("another", "flushes what was only written"));
+  restart();
+  uploader_->want_outcomes(life_);
+  ctx_.restart();
+  ctx_.poll();
+  EXPECT_THAT(module_->earlier, IsEmpty());
+}
+
+TEST_F(uploader_test, a_sent_file_that_waits_for_the_hub_is_reported_and_not_sent_again_after_a_restart) {
+  serve();
+  start();
+  submit(put_order("the bytes"));
+  auto grant = grant_for(next_request<wire::storage_token_request>(), "/o");
+  grant.grant_id = "g1";
+  answer(std::move(grant));
+  next_request<wire::transfer_report>();
+  restart();
+  const auto report = next_request<wire::transfer_report>();
+  EXPECT_EQ(report.grant_id, "g1");
+  EXPECT_EQ(report.bytes, 9U);
+  EXPECT_EQ(report.sha256, to_hex(sha256("the bytes")));
+  wire::transfer_report_response verified;
+  verified.reqid = report.reqid;
+  verified.verified = true;
+  answer(std::move(verified));
+  ASSERT_TRUE(run_until(ctx_, [&] { return uploader_->live() == 0; }));
+  EXPECT_EQ(puts_, 1);
+}
+
+TEST_F(uploader_test, a_blob_from_memory_is_spooled_so_that_its_file_may_go_at_once) {
+  serve();
+  start(false);
+  auto order = put_order("from memory");
+  order.spool = true;
+  const auto path = folder_ / order.path;
+  submit(std::move(order));
+  io::fs::remove(path);
+  EXPECT_FALSE(io::fs::is_empty(folder_ / "queue" / "spool"));
+  restart();
+  const auto asked = next_request<wire::storage_token_request>();
+  EXPECT_EQ(asked.sha256, to_hex(sha256("from memory")));
+  answer(grant_for(asked, "/o"));
+  ASSERT_TRUE(run_until(ctx_, [&] { return io::fs::is_empty(folder_ / "queue" / "spool"); }));
+  EXPECT_EQ(objects_.at("/o"), "from memory");
+}
+
+TEST_F(uploader_test, spooled_bytes_that_were_changed_on_the_disk_are_a_failure_and_not_an_object_that_counts) {
+  serve();
+  start(false);
+  auto order = put_order("from memory");
+  order.spool = true;
+  submit(std::move(order));
+  const auto spooled = *io::fs::directory_iterator(folder_ / "queue" / "spool");
+  ASSERT_TRUE(io::write_file_durably(spooled.path(), "FROM MEMORY"));
+  uploader_->hub_connected();
+  answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
+  EXPECT_EQ(outcome().error, ESTALE);
+}
+
+TEST_F(uploader_test, the_modules_own_url_survives_a_restart_and_is_not_readable_on_the_disk) {
+  serve();
+  start(false);
+  auto order = put_order("the bytes");
+  order.url = secret("http://127.0.0.1:1/o?signature=topsecret");  // nobody listens there
+  order.fields = {{"x-token", "evenmoresecret"}};
+  submit(std::move(order));
+  for (const auto& e : io::fs::recursive_directory_iterator(folder_ / "queue")) {
+    if (!e.is_regular_file()) continue;
+    EXPECT_THAT(*io::read_file(e.path(), 1 << 20), testing::Not(testing::HasSubstr("topsecret"))) << e.path();
+    EXPECT_THAT(*io::read_file(e.path(), 1 << 20), testing::Not(testing::HasSubstr("evenmoresecret"))) << e.path();
+  }
+  restart(false);
+  ASSERT_TRUE(run_until(ctx_, [&] { return uploader_->state().transferring() == 1; }));
 }
 
 TEST_F(uploader_test, many_files_at_once_all_arrive) {
@@ -382,10 +684,10 @@ TEST_F(uploader_test, many_files_at_once_all_arrive) {
   ASSERT_TRUE(run_until(ctx_, [&] {
     const auto asked = hub_.of_type<wire::storage_token_request>();
     for (; answered < asked.size(); ++answered) answer(grant_for(asked[answered], "/" + asked[answered].filename));
-    return outcomes_.size() == 40;
+    return module_->outcomes.size() == 40;
   }));
   EXPECT_EQ(objects_.size(), 40U);
-  for (const auto& o : outcomes_) EXPECT_EQ(o.result, kind::success);
+  for (const auto& o : module_->outcomes) EXPECT_EQ(o.result, kind::success);
 }
 
 TEST_F(uploader_test, stopping_in_the_middle_calls_nobody_back) {
@@ -394,8 +696,7 @@ TEST_F(uploader_test, stopping_in_the_middle_calls_nobody_back) {
   submit(put_order("x"));
   answer(grant_for(next_request<wire::storage_token_request>(), "/o"));
   run_task(ctx_, uploader_->stop());
-  EXPECT_FALSE(uploader_->submit(put_order("y"), nullptr));
-  EXPECT_THAT(outcomes_, IsEmpty());
+  EXPECT_THAT(module_->outcomes, IsEmpty());
 }
 
 }  // namespace
