@@ -143,7 +143,11 @@ TEST_P(conformance, requests_for_the_public_agent_stay_small) {
   s.portless_host = true;
   s.fields = GetParam().service_fields;
   const auto g = run(driver->sign(s));
-  ASSERT_TRUE(g);
+  if (!g && g.error().code() == errc::unsupported) {  // a storage that takes only what that agent cannot send
+    EXPECT_FALSE(GetParam().agent);
+    return;
+  }
+  ASSERT_TRUE(g) << g.error().message();
   auto size = g->url.size();
   for (const auto& f : g->fields) size += f.name.size() + f.value.size() + 4;
   EXPECT_LT(size, 2000u);
