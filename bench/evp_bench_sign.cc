@@ -234,6 +234,7 @@ void driver(benchmark::State& state, const char* type, const std::map<std::strin
 /// The table of google-benchmark, and its figures kept.
 class reporter final : public benchmark::ConsoleReporter {
  public:
+  reporter() : ConsoleReporter(OO_Tabular) {}  // without colours, which would stand before the JSON
   struct figures {
     double per_second = 0, allocations = 0;
   };
