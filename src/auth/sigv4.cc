@@ -189,9 +189,17 @@ v4_draft sigv4_signer::draft(const sigv4_request& request, timestamp now, second
   query.append_to(canonical);
   const auto query_size = canonical.size() - query_begin;
   v4_draft out;
-  out.url_until_signature = base_of(request);
-  out.url_until_signature.append("?").append(canonical, query_begin, query_size);
-  out.url_until_signature.append("&").append(name.signature).append("=");
+  auto& url = out.url_until_signature;
+  if (request.signed_path.empty()) {  // the path is there already, encoded
+    const auto path_begin = request.method.size() + 1;
+    url.reserve(1024);
+    url.append(request.scheme).append("://").append(request.authority);
+    url.append(canonical, path_begin, query_begin - 1 - path_begin);
+  } else {
+    url = base_of(request);
+  }
+  url.append("?").append(canonical, query_begin, query_size);
+  url.append("&").append(name.signature).append("=");
 
   canonical += '\n';
   fields.append_to(canonical);

@@ -109,20 +109,22 @@ std::string percent_encode(std::string_view text, bool keep_slash) {
 
 void append_percent_encoded(std::string& out, std::string_view text, bool keep_slash) {
   static constexpr std::string_view digits = "0123456789ABCDEF";
-  static constexpr auto plain = [] {
+  static constexpr auto plain_but = [](char also) {
     std::array<bool, 256> t{};
-    for (int c = 0; c < 256; ++c) t[std::size_t(c)] = is_unreserved(char(c));
+    for (int c = 0; c < 256; ++c) t[std::size_t(c)] = is_unreserved(char(c)) || char(c) == also;
     return t;
-  }();
-  for (std::size_t i = 0; i < text.size();) {
-    auto end = i;  // runs of plain characters are copied at once
-    while (end < text.size() && (plain[std::uint8_t(text[end])] || (keep_slash && text[end] == '/'))) ++end;
-    out.append(text, i, end - i);
-    if (end < text.size()) {
-      const char escaped[] = {'%', digits[std::uint8_t(text[end]) >> 4], digits[std::uint8_t(text[end]) & 15]};
-      out.append(escaped, 3);
-    }
-    i = end + 1;
+  };
+  static constexpr auto plain = plain_but('-'), plain_or_slash = plain_but('/');
+  const auto& stays = keep_slash ? plain_or_slash : plain;
+  const char* const end = text.data() + text.size();
+  for (const char* at = text.data(); at != end;) {
+    const char* run = at;  // plain characters are copied a run at a time
+    while (run != end && stays[std::uint8_t(*run)]) ++run;
+    out.append(at, run);
+    if (run == end) return;
+    const char escaped[] = {'%', digits[std::uint8_t(*run) >> 4], digits[std::uint8_t(*run) & 15]};
+    out.append(escaped, 3);
+    at = run + 1;
   }
 }
 

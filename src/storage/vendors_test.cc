@@ -141,6 +141,18 @@ TEST_F(vendors_test, a_content_type_of_the_grant_takes_the_place_of_the_services
   }
 }
 
+TEST_F(vendors_test, a_driver_of_a_changed_service_signs_no_more) {
+  for (const auto* type : {"ALIBABA_OSS", "TENCENT_COS", "HUAWEI_OBS", "VOLCENGINE_TOS", "BAIDU_BOS", "GCP", "QINIU"}) {
+    auto options = keys();
+    if (type == std::string_view("QINIU")) std::erase_if(options, [](const auto& o) { return o.first == "region"; });
+    const auto made = make(type, options);
+    ASSERT_TRUE(made) << type << made.error().message();
+    EXPECT_TRUE(sign(*made, upload())) << type;
+    made->instance->retire();
+    EXPECT_EQ(sign(*made, upload()).error().code(), errc::failed_precondition) << type;
+  }
+}
+
 TEST_F(vendors_test, requests_for_the_public_agent_are_kept_small) {
   for (const auto* type : bucket_types) {
     auto s = upload(std::string(1000, '+'));  // three times as long when encoded

@@ -184,7 +184,11 @@ TEST_P(conformance, requests_for_the_public_agent_stay_small) {
     EXPECT_THAT(g.error().message(), testing::HasSubstr("shorter object name"));
     return;
   }
-  ASSERT_TRUE(g);
+  if (!g && g.error().code() == errc::unsupported) {  // a storage that takes only what that agent cannot send
+    EXPECT_FALSE(GetParam().agent);
+    return;
+  }
+  ASSERT_TRUE(g) << g.error().message();
   auto size = g->url.size();
   for (const auto& f : g->fields) size += f.name.size() + f.value.size() + 4;
   EXPECT_LT(size, 2000u);

@@ -36,12 +36,6 @@ constexpr option_spec options_table[] = {
      "bucket in the path (default but for amazonaws.com), not in the host"},
 };
 
-// The public agent builds its request head in 2,176 bytes (docs/protocol.md); the rest is for what it adds itself.
-constexpr std::size_t small_head_max = 2000;
-
-// Fields that HTTP stacks and proxies change on the way: sent, but not signed.
-constexpr std::string_view unsigned_fields[] = {"User-Agent", "Accept-Encoding", "Accept", "X-Amzn-Trace-Id", "Via"};
-
 struct place {
   endpoint at;
   std::string bucket;
@@ -91,7 +85,7 @@ class aws_driver final : public driver {
     auto wanted = request(r.method, "/" + spec.object);
     if (spec.portless_host) wanted.host = where_.at.host;
     for (const auto& f : fields)
-      if (is_signed(f.name)) wanted.fields.push_back(f);
+      if (arrives_unchanged(f.name)) wanted.fields.push_back(f);
     if (spec.size) wanted.fields.push_back({"Content-Length", std::to_string(*spec.size)});  // the sender adds it
     // X-Amz-Date has whole seconds, so a life in whole seconds from there ends no later than asked for.
     const auto lifetime = std::chrono::floor<seconds>(life);
@@ -158,7 +152,7 @@ class aws_driver final : public driver {
     auto wanted = request("POST", "/" + spec.object);
     wanted.query = {{"uploads", ""}};
     for (const auto& f : spec.fields)
-      if (is_signed(f.name)) wanted.fields.push_back(f);
+      if (arrives_unchanged(f.name)) wanted.fields.push_back(f);
     CO_TRY(const auto with, co_await signer());
     auto r = own_request(with, wanted, "");
     CO_TRY(auto answer, co_await transport_.send(std::move(r)));
@@ -238,12 +232,6 @@ class aws_driver final : public driver {
     return fields;
   }
 
-  static bool is_signed(std::string_view name) {
-    for (const auto u : unsigned_fields)
-      if (http::same_name(name, u)) return false;
-    return true;
-  }
-
   /// A request about an upload in parts.
   auth::sigv4_request parts_request(std::string method, const std::string& object, const std::string& upload_id) const {
     auto r = request(std::move(method), "/" + object);
@@ -303,16 +291,6 @@ class aws_driver final : public driver {
     if (region_ == "us-east-1" || !where_.at.host.ends_with(".amazonaws.com")) return {};
     return "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>" +
            region_ + "</LocationConstraint></CreateBucketConfiguration>";
-  }
-
-  result<void> check_small_head(const signed_request& r) const {
-    auto size = r.url.size() - where_.at.origin().size();
-    for (const auto& f : r.fields) size += f.name.size() + f.value.size() + 4;
-    if (size < small_head_max) return {};
-    return fail(errc::invalid_argument,
-                "the signed request is too long for this device's agent (path, query and headers "
-                "together must stay below 2000 bytes): use a shorter object name or credentials "
-                "without a session token");
   }
 
   tl::unexpected<error> refused(const http::response& answer, std::string_view doing) {

@@ -9,14 +9,6 @@ namespace {
 
 constexpr seconds own_lifetime{300};  // of the backend's own requests
 
-// Fields that HTTP stacks and proxies change on the way: sent, but not signed.
-constexpr std::string_view unsigned_fields[] = {"User-Agent", "Accept-Encoding", "Accept", "X-Amzn-Trace-Id", "Via"};
-
-bool is_signed(std::string_view name) {
-  return std::none_of(std::begin(unsigned_fields), std::end(unsigned_fields),
-                      [&](auto u) { return http::same_name(name, u); });
-}
-
 void set(http::headers& fields, std::string_view name, std::string value) {
   std::erase_if(fields, [&](const auto& f) { return http::same_name(f.name, name); });
   fields.push_back({std::string(name), std::move(value)});
@@ -76,6 +68,7 @@ bucket_driver::bucket_driver(const driver_context& context, bucket_place place, 
       rules_(rules) {}
 
 io::task<result<signed_request>> bucket_driver::sign(sign_spec spec) {
+  if (retired_) co_return fail(retired_error());
   CO_CHECK(check_lifetime(spec.lifetime, rules_.caps.max_lifetime));
   CO_CHECK(check_fields(spec.fields));
   CO_CHECK(check_bounds(spec, rules_.caps.enforces));
@@ -96,7 +89,7 @@ io::task<result<signed_request>> bucket_driver::sign(sign_spec spec) {
   auto wanted = request(r.method, spec.object);
   if (spec.portless_host) wanted.host = place_.at.host;
   for (const auto& f : r.fields)
-    if (is_signed(f.name)) wanted.fields.push_back(f);
+    if (arrives_unchanged(f.name)) wanted.fields.push_back(f);
   if (exact_length) bind_length(wanted, *exact_length);
   const auto now = clock_.now();
   const auto lifetime = std::chrono::floor<seconds>(spec.lifetime);
@@ -154,13 +147,14 @@ io::task<result<std::string>> bucket_driver::begin_parts(sign_spec spec) {
   CO_CHECK(check_fields(spec.fields));
   CO_TRY(auto wanted, parts_request("POST", spec.object, ""));
   for (const auto& f : spec.fields)
-    if (is_signed(f.name)) wanted.fields.push_back(f);
+    if (arrives_unchanged(f.name)) wanted.fields.push_back(f);
   CO_TRY(auto answer, co_await send(std::move(wanted), "", refusal_max_bytes));
   if (answer.status != 200) co_return refused(answer, "begin an upload in parts");
   co_return s3_upload_id(answer.body);
 }
 
 io::task<result<signed_request>> bucket_driver::sign_part(sign_spec spec, std::string upload_id, part_place part) {
+  if (retired_) co_return fail(retired_error());
   CO_CHECK(check_lifetime(spec.lifetime, rules_.caps.max_lifetime));
   CO_TRY(auto wanted, parts_request("PUT", spec.object, std::move(upload_id)));
   wanted.query.emplace_back("partNumber", std::to_string(part.number));

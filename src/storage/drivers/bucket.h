@@ -79,6 +79,7 @@ class bucket_driver : public driver {
   io::task<result<std::vector<stored_part>>> list_parts(std::string object, std::string upload_id) override;
   io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part> parts) override;
   io::task<result<void>> abort_parts(std::string object, std::string upload_id) override;
+  void retire() override { retired_ = true; }
 
  protected:
   /// The vendor's own: a URL for this request that is good from `now` for `lifetime`. request.path holds the bucket
@@ -102,6 +103,7 @@ class bucket_driver : public driver {
   std::string ca_pem_;
   bucket_place place_;
   const bucket_rules& rules_;
+  bool retired_ = false;
 };
 
 /// The warnings that all these drivers give, and the endpoint.

@@ -67,6 +67,7 @@ class qiniu_driver final : public driver {
   }
 
   io::task<result<signed_request>> sign(sign_spec spec) override {
+    if (retired_) co_return fail(retired_error());
     CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
     CO_CHECK(check_fields(spec.fields));
     CO_CHECK(check_bounds(spec, caps().enforces));
@@ -84,6 +85,8 @@ class qiniu_driver final : public driver {
     r.expect.push_back(200);
     co_return r;
   }
+
+  void retire() override { retired_ = true; }
 
   /// Kodo can only make a bucket through another service and for good: the user does so in the console.
   io::task<result<void>> prepare() override {
@@ -191,6 +194,7 @@ class qiniu_driver final : public driver {
   std::string ca_pem_;
   auth::qiniu_signer signer_;
   place where_;
+  bool retired_ = false;
 };
 
 result<endpoint> base_url(const option_values& options, std::string_view field, const std::string& otherwise) {
@@ -226,6 +230,8 @@ result<made_driver> make_qiniu(const option_values& options, const driver_contex
         "Without domain objects can be uploaded but not read: neither by devices nor by this backend.");
   if (auto w = plain_http_warning(p.upload); !w.empty()) made.warnings.push_back(std::move(w));
   made.endpoint = p.upload.origin();
+  made.others.push_back({"managementEndpoint", p.management.origin()});
+  if (!p.domain.empty()) made.others.push_back({"domain", p.domain});
   made.instance =
       std::make_unique<qiniu_driver>(context, auth::qiniu_signer(std::move(keys.id), keys.key), std::move(p));
   return made;

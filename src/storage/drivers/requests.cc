@@ -16,6 +16,8 @@ bool is_token_character(char c) {
 constexpr std::string_view reserved_fields[] = {
     "Host", "Content-Length", "Transfer-Encoding", "Connection", "Expect", "Upgrade", "TE", "Trailer", "Authorization"};
 
+constexpr std::string_view changing_fields[] = {"User-Agent", "Accept-Encoding", "Accept", "X-Amzn-Trace-Id", "Via"};
+
 constexpr std::size_t field_max = 1024;
 
 // The public agent builds its request head in 2,176 bytes (docs/protocol.md); the rest is for what it adds itself.
@@ -76,6 +78,12 @@ result<void> check_fields(const http::headers& fields) {
         return fail(errc::invalid_argument, "headers", fmt::format("{} cannot be set here: the sender sets it", name));
   }
   return {};
+}
+
+bool arrives_unchanged(std::string_view field) {
+  for (const auto name : changing_fields)
+    if (http::same_name(field, name)) return false;
+  return true;
 }
 
 result<void> check_lifetime(milliseconds lifetime, milliseconds max) {

@@ -11,6 +11,10 @@ namespace evp::storage {
 /// stack sets (Host, Content-Length, Connection ...). Errors: invalid_argument at "headers".
 result<void> check_fields(const http::headers& fields);
 
+/// False for the fields that HTTP stacks and proxies change on the way (User-Agent, Accept, Via ...): those are sent, but
+/// cannot be signed.
+bool arrives_unchanged(std::string_view field);
+
 /// Checks 1 s <= lifetime <= max. Errors: invalid_argument at "expirationDuration".
 result<void> check_lifetime(milliseconds lifetime, milliseconds max);
 
