@@ -226,6 +226,8 @@ result<made_driver> make_qiniu(const option_values& options, const driver_contex
         "Without domain objects can be uploaded but not read: neither by devices nor by this backend.");
   if (auto w = plain_http_warning(p.upload); !w.empty()) made.warnings.push_back(std::move(w));
   made.endpoint = p.upload.origin();
+  made.others.push_back({"managementEndpoint", p.management.origin()});
+  if (!p.domain.empty()) made.others.push_back({"domain", p.domain});
   made.instance =
       std::make_unique<qiniu_driver>(context, auth::qiniu_signer(std::move(keys.id), keys.key), std::move(p));
   return made;
