@@ -119,6 +119,7 @@ io::task<result<void>> backend::start() {
 io::task<void> backend::stop() {
   co_await parts_->background.stop();
   co_await grants.stop();
+  services.stop();
   const auto written = co_await states.flush();
   if (!written) spdlog::error("what devices report cannot be stored: {}", written.error().message());
 }

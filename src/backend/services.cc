@@ -317,6 +317,11 @@ io::task<result<void>> services::load() {
   co_return result<void>();
 }
 
+void services::stop() {
+  for (const auto& [name, s] : by_name_) s->driver->retire();
+  for (const auto& s : retired_) s->driver->retire();
+}
+
 result<service_view> services::get(std::string_view name) const {
   const auto found = by_name_.find(name);
   if (found == by_name_.end()) return no_service(name);

@@ -152,6 +152,8 @@ class services {
   void set_local_signing_key(secret key) { context_.local_signing_key = std::move(key); }
   /// Reads all services. Once, before anything else. Errors: the database's, data_corrupt (the master key is another).
   io::task<result<void>> load();
+  /// At the end: drops all fetched credentials and ends what fetches some, so that nothing keeps the executor busy.
+  void stop();
 
   /// Checks everything, stores, and makes the container if it is missing (a storage out of reach is a warning).
   /// Errors, all leaving nothing stored: invalid_argument at a field, already_exists at "name", permission_denied at

@@ -66,11 +66,11 @@ TEST_F(drivers_test, an_unknown_type_is_told_the_known_ones) {
 TEST_F(drivers_test, a_bound_that_the_storage_does_not_enforce_is_refused_by_name_instead_of_dropped) {
   const auto made = make("AZURE", {{"connectionString", connection()}});
   auto s = spec(operation::put);
-  s.source_address = "192.0.2.1";
+  s.max_size = 1000;
   const auto signed_anyway = sign(*made->instance, s);
   ASSERT_FALSE(signed_anyway);
   EXPECT_EQ(signed_anyway.error().code(), errc::unsupported);
-  EXPECT_THAT(signed_anyway.error().message(), HasSubstr("sourceAddress"));
+  EXPECT_THAT(signed_anyway.error().message(), HasSubstr("maxSize"));
 }
 
 TEST_F(drivers_test, secret_options_are_declared_secret) {
