@@ -130,12 +130,16 @@ TEST_F(vendors_test, google_bounds_sizes_by_a_field_and_others_by_the_length_its
   EXPECT_EQ(sign(*oss, at_most).error().code(), errc::unsupported);
 }
 
-TEST_F(vendors_test, a_content_type_of_the_grant_takes_the_place_of_the_services) {
+TEST_F(vendors_test, a_content_type_of_the_grant_must_agree_with_the_services) {
   for (const auto* type : bucket_types) {
     auto s = upload();
-    s.fields = {{"content-type", "text/plain"}};
     s.content_type = "image/png";
     EXPECT_THAT(sign(*make(type, keys()), s)->fields, ElementsAre(http::header{"Content-Type", "image/png"})) << type;
+    s.fields = {{"content-type", "image/png"}};
+    EXPECT_EQ(sign(*make(type, keys()), s)->fields.size(), 1u) << type;
+    s.fields = {{"content-type", "text/plain"}};
+    EXPECT_EQ(sign(*make(type, keys()), s).error().field(), "headers") << type;
+    s.fields = {};
     s.content_type = "image/png\r\nX: y";
     EXPECT_EQ(sign(*make(type, keys()), s).error().field(), "headers") << type;
   }

@@ -98,8 +98,9 @@ struct conformance : testing::TestWithParam<storage_setup> {
   /// The text with another character in its signature, which stays well-formed.
   static std::string forged(std::string text) {
     // BOS's signature is the end of its last parameter, Kodo's follows the access key in its token.
-    for (const auto& [mark, offset] : {std::pair("ignature=", 9), std::pair("sig=", 4), std::pair("md5=", 4),
-                                       std::pair("authorization=", -1), std::pair("token=", 0), std::pair("\"token\"", 0)}) {
+    for (const auto& [mark, offset] :
+         {std::pair("ignature=", 9), std::pair("sig=", 4), std::pair("md5=", 4), std::pair("authorization=", -1),
+          std::pair("token=", 0), std::pair("\"token\"", 0)}) {
       auto at = text.find(mark);
       if (at == text.npos) continue;
       at = offset < 0 ? text.size() - 1 : offset > 0 ? at + std::size_t(offset) : text.find(':', at) + 1;

@@ -199,7 +199,7 @@ INSTANTIATE_TEST_SUITE_P(on, conformance, testing::ValuesIn(storages()), name_of
 // ---- what concerns one vendor ----
 
 struct azure_https_test : conformance {};
-INSTANTIATE_TEST_SUITE_P(on, azure_https_test, testing::Values(storages()[1]), name_of);
+INSTANTIATE_TEST_SUITE_P(on, azure_https_test, testing::Values(storage_of("AZURE_https")), name_of);
 
 TEST_P(azure_https_test, a_server_that_the_services_certificate_does_not_cover_is_refused) {
   auto stranger = make_runtime_device(*client, "");  // the system's authorities don't know our private one
@@ -220,7 +220,7 @@ TEST_P(azure_https_test, a_grant_for_https_is_worth_nothing_over_http) {
 }
 
 struct s3_host_test : conformance {};
-INSTANTIATE_TEST_SUITE_P(on, s3_host_test, testing::Values(storages()[3]), name_of);
+INSTANTIATE_TEST_SUITE_P(on, s3_host_test, testing::Values(storage_of("AWS_runtime")), name_of);
 
 TEST_P(s3_host_test, each_form_of_host_works_for_its_own_device) {
   auto agent = make_agent_device();
@@ -264,7 +264,7 @@ struct sts_test : conformance {
     return run(from->fetch());
   }
 };
-INSTANTIATE_TEST_SUITE_P(on, sts_test, testing::Values(storages()[6]), name_of);
+INSTANTIATE_TEST_SUITE_P(on, sts_test, testing::Values(storage_of("AWS_role")), name_of);
 
 TEST_P(sts_test, a_session_policy_narrows_the_credentials_to_its_prefix) {
   ASSERT_EQ(GetParam().name, "AWS_role");

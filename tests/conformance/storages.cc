@@ -1,5 +1,7 @@
 #include "storages.h"
 
+#include <cstdlib>
+
 #include "auth/azure_sas.h"
 #include "base/encoding.h"
 #include "io/files.h"
@@ -169,6 +171,12 @@ const std::vector<storage_setup>& storages() {
       {"WEBHOOK", "WEBHOOK", false, webhook, no_ca, {{"webhookSecret", wrong_key + wrong_key + wrong_key}}, {}},
   };
   return all;
+}
+
+const storage_setup& storage_of(std::string_view name) {
+  for (const auto& s : storages())
+    if (s.name == name) return s;
+  std::abort();
 }
 
 }  // namespace evp

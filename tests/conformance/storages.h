@@ -25,6 +25,8 @@ struct storage_setup {
 };
 
 const std::vector<storage_setup>& storages();
+/// The one of that name; ends the program where there is none.
+const storage_setup& storage_of(std::string_view name);
 inline void PrintTo(const storage_setup& s, std::ostream* out) { *out << s.name; }
 
 }  // namespace evp

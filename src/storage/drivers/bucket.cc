@@ -76,7 +76,7 @@ io::task<result<signed_request>> bucket_driver::sign(sign_spec spec) {
   signed_request r{.method = is_put ? "PUT" : "GET", .fields = std::move(spec.fields), .expect = {200}};
   std::optional<std::uint64_t> exact_length;
   if (is_put) {
-    if (!spec.content_type.empty()) set(r.fields, "Content-Type", spec.content_type);
+    CO_CHECK(bind_content_type(r.fields, spec.content_type));
     if (spec.create_only) set(r.fields, rules_.create_only.name, std::string(rules_.create_only.value));
     if (!rules_.size_range_field.empty() && (spec.size || spec.max_size))
       set(r.fields, rules_.size_range_field,
