@@ -134,6 +134,16 @@ const std::vector<setting>& table() {
       {"sync-sources", "EVP_SYNC_SOURCES",
        "on: flush a module's file to the disk before its upload is accepted, one flush more for each (off)",
        one_of(&s::sync_sources, {"on", "off"})},
+      {"transfers-per-storage", "EVP_TRANSFERS_PER_STORAGE", "transfers to one storage at once (8)",
+       number_of(&s::transfers_per_storage, 1, 256)},
+      {"upload-rate", "EVP_UPLOAD_RATE",
+       "bytes per second of all uploads together; each transfer gets its share of `transfers` (no bound)",
+       number_of(&s::upload_rate, 0, 1ULL << 40)},
+      {"upload-windows", "EVP_UPLOAD_WINDOWS",
+       "hours of the day in UTC in which files of low and normal priority begin, as 22:00-06:00 (always)",
+       text(&s::upload_windows)},
+      {"metered", "EVP_METERED", "on: the link costs money, only high priority begins (off)",
+       one_of(&s::metered, {"on", "off"})},
       {"upload-deadline", "EVP_UPLOAD_DEADLINE", "ISO 8601: a file operation ends at the latest after this (P1D)",
        set_deadline},
       {"log-level", "EVP_LOG_LEVEL", "debug, info, warn or error (info)",
@@ -294,6 +304,12 @@ result<runtime::runtime_options> to_runtime_options(const runtime_settings& s) {
   if (s.queue_when_full == "drop-oldest") q.policy = runtime::upload::when_full::drop_oldest;
   if (s.queue_when_full == "drop-lowest-priority") q.policy = runtime::upload::when_full::drop_lowest_priority;
   o.uploads.sync_sources = s.sync_sources == "on";
+  o.uploads.limits.transfers_per_storage = s.transfers_per_storage;
+  o.uploads.bytes_per_second = s.upload_rate;
+  q.metered = s.metered == "on";
+  auto windows = runtime::upload::schedule::parse(s.upload_windows);
+  if (!windows) return fail(std::move(std::move(windows).error()).at("upload-windows").during("upload-windows"));
+  q.windows = std::move(*windows);
   return o;
 }
 

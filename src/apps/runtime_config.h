@@ -29,6 +29,9 @@ struct runtime_settings {
   std::uint64_t queue_bytes = 64ULL << 30, spool_bytes = 1ULL << 30;
   std::string queue_when_full = "refuse";
   std::string sync_sources = "off";
+  unsigned transfers_per_storage = 8;
+  std::uint64_t upload_rate = 0;
+  std::string upload_windows, metered = "off";
   milliseconds upload_deadline{86'400'000};
   std::string log_level = "info";
 };

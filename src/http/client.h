@@ -37,6 +37,7 @@ struct request {
   milliseconds connect_timeout{10'000};
   milliseconds stall_timeout{30'000};  ///< no byte either way for this long ends the exchange
   milliseconds total_timeout{0};       ///< 0: none
+  std::uint64_t max_send_rate = 0;     ///< bytes per second; 0: as fast as it goes
   bool hash_body = false;              ///< compute SHA-256 over the sent body while sending
   std::function<void(std::uint64_t sent)> on_progress;  ///< called on the client's executor, at most every 250 ms
 };

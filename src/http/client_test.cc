@@ -199,8 +199,9 @@ TEST_F(client_test, text_around_a_range_of_a_file_is_sent_and_counted) {
   const std::string body = "--b\r\n\r\n23456\r\n--b--";
   EXPECT_EQ(answer->bytes_sent, body.size());
   EXPECT_EQ(answer->sent_sha256, to_hex(sha256(body)));
-  EXPECT_TRUE(seen.text().ends_with("\r\n\r\n" + body));
-  EXPECT_THAT(seen.text(), HasSubstr("Content-Length: " + std::to_string(body.size())));
+  const auto text = seen.text();
+  EXPECT_TRUE(text.ends_with("\r\n\r\n" + body));
+  EXPECT_THAT(text, HasSubstr("Content-Length: " + std::to_string(body.size())));
 }
 
 TEST_F(client_test, a_file_that_shrinks_is_data_corrupt) {

@@ -156,6 +156,9 @@ void transfer::set_body() {
   if (has_body_) {
     curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, curl_off_t(body_length_));
+    if (request_.max_send_rate > 0)
+      curl_easy_setopt(e, CURLOPT_MAX_SEND_SPEED_LARGE,
+                       curl_off_t(std::min<std::uint64_t>(request_.max_send_rate, INT64_MAX)));
     curl_easy_setopt(e, CURLOPT_READFUNCTION, &transfer::on_read);
     curl_easy_setopt(e, CURLOPT_READDATA, this);
     curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, &transfer::on_seek);

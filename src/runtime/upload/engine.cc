@@ -10,6 +10,7 @@ namespace {
 // A hub may keep request ids as 32-bit numbers; the attributes GET owns 10000.
 constexpr std::uint64_t first_reqid = 10'001;
 constexpr std::uint64_t first_reqid_span = 1U << 30;
+constexpr std::size_t max_storages = 64;
 }  // namespace
 
 engine::engine(limits l, retry_policy p, std::uint64_t seed, std::set<std::string> certificates)
@@ -112,14 +113,19 @@ void engine::on(certificate_lost e) { certificates_.erase(e.certificate_id); }
 
 void engine::on(transfer_finished e) {
   const auto running = running_.find({e.id, e.part});
-  if (running == running_.end() || running->second != e.attempt) return;
+  if (running == running_.end() || running->second.attempt != e.attempt) return;
+  auto& storage = storages_[running->second.storage];
   running_.erase(running);
+  --storage.running;
   const auto op = operations_.find(e.id);
-  if (op == operations_.end()) return;  // ended at its deadline meanwhile
+  if (op == operations_.end()) return note_answer(storage, judge(e.result, {}), e.result);  // ended meanwhile
   if (e.part != 0) return part_finished(op, std::move(e));
 
   const bool own = op->second.order.own.has_value();
-  switch (judge(e.result, op->second.grant.expect)) {
+  const auto found = judge(e.result, op->second.grant.expect);
+  note_answer(storage, found, e.result);
+  if (found == verdict::retry && is_poison(op, storage)) return fail_transfer(op, e.result, true);
+  switch (found) {
     case verdict::success:
       op->second.sent = std::move(e.result);
       if (op->second.grant.grant_id.empty() || op->second.order.operation == wire::blob_operation::get) {
@@ -145,14 +151,47 @@ void engine::on(transfer_finished e) {
   }
 }
 
-void engine::fail_transfer(operation_map::iterator op, const transfer_result& why) {
+/// What an answer says of the storage, whatever it says of the file.
+void engine::note_answer(storage_state& s, verdict v, const transfer_result& r) {
+  if (v == verdict::retry) return s.gate.failed(limits_.breaker, now_, random_);
+  if (r.failure) return s.gate.learnt_nothing();  // a matter of this device, or of its trust
+  if (v == verdict::success) ++s.successes;
+  s.gate.answered(limits_.breaker, now_);
+}
+
+/// Its storage takes other files, and this one never.
+bool engine::is_poison(operation_map::iterator op, const storage_state& s) {
+  auto& o = op->second;
+  if (o.storage_failures++ == 0) o.successes_before = s.successes;
+  return o.storage_failures >= limits_.quarantine_after && s.successes > o.successes_before;
+}
+
+/// `not_before`: when to ask again, if the breaker says no; nothing where a place must become free first.
+bool engine::may_start(operation_map::iterator op, std::optional<steady_time>& not_before) {
+  auto& s = storages_[op->second.order.storage];
+  not_before.reset();
+  if (s.running >= limits_.transfers_per_storage) return false;
+  not_before = s.gate.refuses(limits_.breaker, now_);
+  return !not_before;
+}
+
+std::vector<std::string> engine::open_breakers() const {
+  std::vector<std::string> out;
+  for (const auto& [name, s] : storages_)
+    if (s.gate.is_open()) out.push_back(name);
+  return out;
+}
+
+void engine::fail_transfer(operation_map::iterator op, const transfer_result& why, bool quarantined) {
   const bool answered = !why.failure.has_value();
   const blob_outcome outcome{answered ? blob_outcome::kind::error_http : blob_outcome::kind::error,
                              answered ? unsigned(why.status) : 0, errno_of(why)};
   std::string message =
       answered ? "the storage answered HTTP status " + std::to_string(why.status) : why.failure->message();
+  if (quarantined)
+    message = "in quarantine after " + std::to_string(op->second.storage_failures) + " tries, the last: " + message;
   abandon_grant(op, &why);
-  end(op, outcome, std::move(message));
+  end(op, outcome, std::move(message), quarantined);
 }
 
 void engine::on(report_answered e) {
@@ -234,15 +273,21 @@ void engine::start_what_fits() {
   const auto places = [this] {
     return limits_.transfers > 1 && !in_parts_.empty() ? limits_.transfers - 1 : limits_.transfers;
   };
-  while (!ready_.empty() && running_.size() < places()) {
-    const auto op = operations_.find(*ready_.begin());
+  for (auto next = ready_.begin(); next != ready_.end() && running_.size() < places();) {
+    const auto op = operations_.find(*next++);  // it leaves the set, or stays and waits for a place at its storage
     const std::string& certificate = op->second.grant.certificate_id;
+    std::optional<steady_time> not_before;
     if (!usable_grant(op->second)) {
       move(op, stage::waiting);  // it expired in the queue
     } else if (!certificate.empty() && !certificates_.contains(certificate)) {
       want_certificate(op);
-    } else {
+    } else if (op->second.parts) {
+      move(op, stage::in_parts);
+    } else if (may_start(op, not_before)) {
       begin_transfer(op);
+    } else if (not_before) {
+      move(op, stage::backing_off);
+      set_wake(op, not_before);
     }
   }
   for (auto next = in_parts_.begin(); next != in_parts_.end();) {
@@ -250,6 +295,8 @@ void engine::start_what_fits() {
     start_parts(op);
   }
   while (connected_ && !waiting_.empty() && asked() < limits_.asked_ahead) ask(operations_.find(*waiting_.begin()));
+  if (storages_.size() > max_storages)  // their number is bounded by what is in the engine, not by what ever was
+    std::erase_if(storages_, [](const auto& s) { return s.second.running == 0 && s.second.gate.is_new(); });
 }
 
 void engine::want_timer() {
@@ -294,10 +341,10 @@ void engine::ask_certificate(const std::string& id, wanted_certificate& w) {
 }
 
 void engine::begin_transfer(operation_map::iterator op) {
-  if (op->second.parts) return move(op, stage::in_parts);
   move(op, stage::transferring);
   ++op->second.tries_on_grant;
-  running_.emplace(std::pair(op->first, 0U), ++op->second.attempt);
+  ++storages_[op->second.order.storage].running;
+  running_.emplace(std::pair(op->first, 0U), running_transfer{++op->second.attempt, op->second.order.storage});
   const auto left = std::chrono::ceil<milliseconds>(op->second.deadline - now_);
   out_.push_back(start_transfer{op->first, op->second.attempt, op->second.grant, left, std::nullopt});
 }
@@ -322,8 +369,8 @@ void engine::abandon_grant(operation_map::iterator op, const transfer_result* wh
   op->second.parts.reset();
 }
 
-void engine::end(operation_map::iterator op, blob_outcome outcome, std::string message) {
-  out_.push_back(finish{op->first, outcome, std::move(message)});
+void engine::end(operation_map::iterator op, blob_outcome outcome, std::string message, bool quarantined) {
+  out_.push_back(finish{op->first, outcome, std::move(message), quarantined});
   if (const auto wanted = wanted_certificates_.find(op->second.grant.certificate_id);
       wanted != wanted_certificates_.end()) {
     wanted->second.waiting.erase(op->first);

@@ -27,6 +27,7 @@
 #include "base/secret.h"
 #include "http/message.h"
 #include "runtime/blobs.h"
+#include "runtime/upload/breaker.h"
 #include "runtime/upload/retry.h"
 
 namespace evp::runtime::upload {
@@ -34,7 +35,10 @@ namespace evp::runtime::upload {
 using operation_id = std::uint64_t;
 
 struct limits {
-  unsigned transfers = 8;     ///< at once
+  unsigned transfers = 8;              ///< at once
+  unsigned transfers_per_storage = 8;  ///< the same to one storage
+  unsigned quarantine_after = 30;      ///< tries of a file that its storage cannot take while it takes others
+  breaker_policy breaker;
   unsigned asked_ahead = 16;  ///< grants asked for or waiting for a free transfer: more would expire in the queue
   milliseconds resend_first{1'000};   ///< a request without an answer is sent again after this, then doubling ...
   milliseconds resend_max{30'000};    ///< ... up to this
@@ -86,6 +90,7 @@ struct plan_before {
 
 struct order {
   wire::blob_operation operation = wire::blob_operation::put;
+  std::string storage;               ///< storages are told apart by it: what fails at one says nothing of another
   std::optional<grant> own;          ///< the module's own URL: nothing is asked of the hub
   steady_time deadline;              ///< at the latest then it has an outcome: ETIMEDOUT
   std::optional<sent_before> sent;   ///< begin with the report; if the hub does not know the grant, upload again
@@ -192,8 +197,9 @@ struct set_timer {
 struct finish {
   operation_id id;
   blob_outcome outcome;
-  std::string message;
-};  ///< message: for the log, no URL
+  std::string message;       ///< for the log, no URL
+  bool quarantined = false;  ///< given up because it failed so often while others of its storage did not
+};
 using action = std::variant<request_grant, request_certificate, request_parts, start_transfer, note_plan, note_part,
                             send_report, set_timer, finish>;
 using actions = std::vector<action>;
@@ -208,6 +214,8 @@ class engine {
 
   std::size_t live() const noexcept { return operations_.size(); }
   std::size_t transferring() const noexcept { return running_.size(); }
+  /// The storages that get nothing but probes now.
+  std::vector<std::string> open_breakers() const;
 
  private:
   enum class stage { waiting, asking, certificate, ready, transferring, in_parts, reporting, backing_off };
@@ -233,13 +241,20 @@ class engine {
     std::optional<steady_time> wake;
     std::optional<steady_time> grant_expires;
     std::uint64_t reqid = 0;
-    unsigned sends = 0;     ///< of the present request
-    unsigned failures = 0;  ///< of anything, so far
-    unsigned attempt = 0;   ///< transfers started
+    unsigned sends = 0;                  ///< of the present request
+    unsigned failures = 0;               ///< of anything, so far
+    unsigned storage_failures = 0;       ///< that its storage answered for
+    std::uint64_t successes_before = 0;  ///< of its storage, at the first of them
+    unsigned attempt = 0;                ///< transfers started
     unsigned tries_on_grant = 0;
     unsigned grants_refused = 0;  ///< 403s
     transfer_result sent;         ///< what is being reported
     std::unique_ptr<parts_state> parts;
+  };
+  struct storage_state {
+    breaker gate;
+    unsigned running = 0;
+    std::uint64_t successes = 0;
   };
   struct wanted_certificate {
     std::uint64_t reqid = 0;
@@ -282,11 +297,14 @@ class engine {
   void ask_parts_again(operation_map::iterator op);
   void forget_plan(operation_map::iterator op);
   void want_parts_wake(operation_map::iterator op);
-  void fail_transfer(operation_map::iterator op, const transfer_result& why);
+  void fail_transfer(operation_map::iterator op, const transfer_result& why, bool quarantined = false);
+  void note_answer(storage_state& s, verdict v, const transfer_result& r);
+  bool is_poison(operation_map::iterator op, const storage_state& s);
+  bool may_start(operation_map::iterator op, std::optional<steady_time>& not_before);
   void report(operation_map::iterator op);
   void back_off(operation_map::iterator op, std::optional<milliseconds> retry_after);
   void abandon_grant(operation_map::iterator op, const transfer_result* why);
-  void end(operation_map::iterator op, blob_outcome outcome, std::string message);
+  void end(operation_map::iterator op, blob_outcome outcome, std::string message, bool quarantined = false);
   void end_with_errno(operation_map::iterator op, int number, std::string message);
 
   void move(operation_map::iterator op, stage to);
@@ -306,8 +324,12 @@ class engine {
   std::map<std::uint64_t, operation_id> requests_;                 ///< reqid -> operation asking or reporting
   std::map<std::string, wanted_certificate> wanted_certificates_;  ///< by certificate id
   std::set<operation_id> waiting_, ready_, in_parts_;              ///< the oldest first
-  /// (id, part) -> attempt; also of operations that have ended.
-  std::map<std::pair<operation_id, unsigned>, unsigned> running_;
+  struct running_transfer {
+    unsigned attempt;
+    std::string storage;
+  };
+  std::map<std::pair<operation_id, unsigned>, running_transfer> running_;  ///< (id, part); also of the ended
+  std::map<std::string, storage_state> storages_;
   std::size_t granted_ready_ = 0, asking_ = 0, certificate_ = 0;  ///< operations in those stages
   std::set<std::pair<steady_time, operation_id>> wakes_, deadlines_;
   std::uint64_t next_reqid_;

@@ -47,12 +47,19 @@ bool engine::start_part(operation_map::iterator op) {
     ask_parts(op, n);
     return false;
   }
+  std::optional<steady_time> not_before;
+  if (!may_start(op, not_before)) {
+    if (not_before) p.pause_until = not_before;
+    want_parts_wake(op);
+    return false;
+  }
   if (!p.noted) {
     p.noted = true;
     out_.push_back(note_plan{op->first, {o.grant.grant_id, o.grant.certificate_id, p.plan, {}}});
   }
   p.running.emplace(n, found->second.expect);
-  running_.emplace(std::pair(op->first, n), ++o.attempt);
+  ++storages_[o.order.storage].running;
+  running_.emplace(std::pair(op->first, n), running_transfer{++o.attempt, o.order.storage});
   const auto left = std::chrono::ceil<milliseconds>(o.deadline - now_);
   out_.push_back(start_transfer{op->first, o.attempt, o.grant, left, found->second});
   return true;
@@ -60,15 +67,18 @@ bool engine::start_part(operation_map::iterator op) {
 
 void engine::part_finished(operation_map::iterator op, transfer_finished e) {
   auto& o = op->second;
-  if (!o.parts) return;
+  auto& storage = storages_[o.order.storage];
+  if (!o.parts || !o.parts->running.contains(e.part))  // of a plan that was given up
+    return note_answer(storage, judge(e.result, {}), e.result);
   auto& p = *o.parts;
   const auto running = p.running.extract(e.part);
-  if (running.empty()) return;  // of a plan that was given up
-  const auto verdict = judge(e.result, running.mapped());
+  const auto found = judge(e.result, running.mapped());
+  note_answer(storage, found, e.result);
+  if (found == verdict::retry && is_poison(op, storage)) return fail_transfer(op, e.result, true);
   const auto pause = [&] {
     p.pause_until = now_ + wait_before_retry(policy_, ++o.failures, e.result.retry_after, random_);
   };
-  switch (verdict) {
+  switch (found) {
     case verdict::success:
       p.done[e.part - 1] = true;
       ++p.done_count;
@@ -76,7 +86,7 @@ void engine::part_finished(operation_map::iterator op, transfer_finished e) {
       p.bytes += e.result.bytes;
       p.page.erase(e.part);
       p.last_sha256 = e.result.sha256;
-      o.failures = o.grants_refused = 0;
+      o.failures = o.grants_refused = o.storage_failures = 0;
       out_.push_back(note_part{op->first, o.grant.grant_id, e.part, std::move(e.result.sha256)});
       break;
     case verdict::retry: pause(); break;

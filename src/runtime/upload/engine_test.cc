@@ -620,6 +620,88 @@ TEST_F(engine_parts_test, the_deadline_ends_an_upload_in_parts_once_and_its_tran
   EXPECT_EQ(timer_, std::nullopt);
 }
 
+// ---- storages in trouble ----
+
+class engine_storage_test : public engine_test {
+ protected:
+  static limits bounds() {
+    limits l;
+    l.transfers = 4;
+    l.transfers_per_storage = 2;
+    l.quarantine_after = 6;
+    return l;
+  }
+  engine_storage_test() : engine_test(bounds()) {}
+  operation_id submit_to(std::string storage) {
+    order o;
+    o.own.emplace();
+    o.own->url = secret("http://" + storage + "/o");
+    o.storage = std::move(storage);
+    o.deadline = now_ + 24h;
+    step(submitted{++last_, std::move(o)});
+    return last_;
+  }
+};
+
+TEST_F(engine_storage_test, one_storage_does_not_take_every_place) {
+  for (int i = 0; i < 5; ++i) submit_to("a");
+  for (int i = 0; i < 5; ++i) submit_to("b");
+  std::map<std::string, int> started;
+  for (const auto& t : took<start_transfer>()) ++started[t.grant.url.reveal()];
+  EXPECT_EQ(started["http://a/o"], 2);
+  EXPECT_EQ(started["http://b/o"], 2);
+}
+
+TEST_F(engine_storage_test, a_dead_storage_gets_only_probes_and_another_one_is_not_held_up) {
+  for (int i = 0; i < 10; ++i) submit_to("dead");
+  int tries = 0;
+  for (int second = 0; second < 3600; ++second) {
+    for (const auto& t : took<start_transfer>()) ++tries, break_off(t, errc::unavailable);
+    wait(1s);
+  }
+  EXPECT_EQ(engine_.open_breakers(), std::vector<std::string>{"dead"});
+  EXPECT_LT(tries, 40) << "in an hour, for ten files";
+  const auto id = submit_to("alive");
+  answer(took<start_transfer>().at(0), 200);
+  EXPECT_EQ(outcome(id).result, blob_outcome::kind::success);
+}
+
+TEST_F(engine_storage_test, when_a_dead_storage_is_back_all_its_files_arrive) {
+  std::vector<operation_id> ids;
+  for (int i = 0; i < 10; ++i) ids.push_back(submit_to("s"));
+  for (int second = 0; second < 600; ++second) {
+    for (const auto& t : took<start_transfer>()) break_off(t, errc::unavailable);
+    wait(1s);
+  }
+  for (int second = 0; second < 1500; ++second) {
+    for (auto started = took<start_transfer>(); !started.empty(); started = took<start_transfer>())
+      for (const auto& t : started) answer(t, 200);
+    wait(1s);
+  }
+  for (const auto id : ids) EXPECT_EQ(outcome(id).result, blob_outcome::kind::success);
+}
+
+TEST_F(engine_storage_test, a_file_that_its_storage_never_takes_while_it_takes_others_goes_to_quarantine) {
+  const auto poison = submit_to("s");
+  for (int i = 0; i < 3000 && open(poison); ++i) {
+    for (const auto& t : took<start_transfer>()) answer(t, t.id == poison ? 503 : 200);
+    if (i % 10 == 0) submit_to("s");
+    wait(1s);
+  }
+  EXPECT_EQ(outcome(poison).http_status, 503U);
+  EXPECT_TRUE(finished_[poison].at(0).quarantined);
+  EXPECT_THAT(finished_[poison].at(0).message, testing::HasSubstr("in quarantine after 6 tries"));
+}
+
+TEST_F(engine_storage_test, no_file_is_poison_while_its_storage_takes_none) {
+  const auto id = submit_to("s");
+  for (int i = 0; i < 20'000; ++i) {
+    for (const auto& t : took<start_transfer>()) answer(t, 503);
+    wait(1s);
+  }
+  EXPECT_TRUE(open(id));
+}
+
 // ---- bounds ----
 
 TEST_F(engine_test, at_most_so_many_transfers_run_at_once) {

@@ -18,6 +18,13 @@ constexpr std::int64_t clock_is_set_ms = 1'704'067'200'000;  // 2024-01-01
 // A spooled file beyond this is not left lying until something else is synced.
 constexpr std::uint64_t lazily_dropped_bytes = 1 << 20;
 
+constexpr milliseconds longest_nap{600'000};
+
+/// What tells one storage from another.
+std::string storage_of(const journal::accepted& what) {
+  return (what.own.empty() ? what.named ? "=" : "" : "url ") + what.storage;
+}
+
 std::int64_t to_ms(steady_time t) { return std::chrono::ceil<milliseconds>(t.time_since_epoch()).count(); }
 steady_time to_steady(std::int64_t ms) { return steady_time(milliseconds(ms)); }
 
@@ -31,7 +38,8 @@ blob_outcome to_outcome(const journal::ended& e) {
 queue::queue(parts p)
     : limits_(p.queue),
       open_own_(std::move(p.open_own)),
-      engine_(p.engine, p.retry, p.seed, std::move(p.certificates)) {
+      engine_(p.engine, p.retry, p.seed, std::move(p.certificates)),
+      random_(p.seed + 1) {
   lanes_.resize(1);  // the first one is shared by the storages beyond the bound
   lanes_[0].needs_hub = false;
 }
@@ -43,6 +51,7 @@ queue_actions queue::step(queue_event e, times now) {
   now_ = now;
   out_.clear();
   std::visit([this](auto&& what) { on(std::move(what)); }, std::move(e));
+  run_connecting();
   run_deadlines();
   activate_what_fits();
   flush();
@@ -204,22 +213,27 @@ void queue::activate_what_fits() {
 
 bool queue::activate_one() {
   lane* best = nullptr;
-  std::pair<int, operation_id> rank;  // the smallest goes first
+  std::pair<std::int64_t, operation_id> rank;  // the smallest goes first
+  int best_priority = 0;
   for (auto& l : lanes_) {
     if (l.waiting_count == 0 || l.active >= limits_.active_per_storage || (l.needs_hub && !connected_)) continue;
     for (int p = 2; p >= 0; --p) {
       auto& w = l.waiting[p];
       while (!w.empty() && !is_waiting(w.front())) w.pop_front();
-      if (w.empty()) continue;
-      const std::pair<int, operation_id> mine(-p, w.front());
-      if (!best || mine < rank) best = &l, rank = mine;
-      break;
+      if (w.empty() || !may_begin(journal::priority(p))) continue;
+      // As if it had come earlier: so a low priority, too, is the first one day.
+      const std::pair mine(entries_.at(w.front()).deadline_ms - p * limits_.ageing.count(), w.front());
+      if (!best || mine < rank) best = &l, rank = mine, best_priority = p;
     }
   }
   if (!best) return false;
-  best->waiting[-rank.first].pop_front();
+  best->waiting[best_priority].pop_front();
   activate(rank.second);
   return true;
+}
+
+bool queue::may_begin(journal::priority p) const {
+  return p == journal::priority::high || (!limits_.metered && limits_.windows.is_open(now_.wall));
 }
 
 bool queue::is_waiting(operation_id id) const {
@@ -234,6 +248,7 @@ void queue::activate(operation_id id) {
   order o;
   o.operation = what.operation == journal::operation::put ? wire::blob_operation::put : wire::blob_operation::get;
   o.deadline = to_steady(x.deadline_ms);
+  o.storage = storage_of(what);
   if (!what.own.empty()) {
     auto own = open_own_(what);
     if (!own) return end(id, {blob_outcome::kind::error, 0, EINVAL}, own.error().message());
@@ -262,9 +277,26 @@ void queue::activate(operation_id id) {
 }
 
 void queue::on(event e) {
-  if (std::holds_alternative<connected>(e)) connected_ = true;
-  if (std::holds_alternative<disconnected>(e)) connected_ = false;
+  if (std::holds_alternative<connected>(e)) {
+    const bool was_outage = away_since_ && now_.steady - *away_since_ >= limits_.outage;
+    away_since_.reset();
+    const auto most = was_outage ? limits_.reconnect_jitter.count() : 0;
+    connect_at_ = now_.steady + milliseconds(std::uniform_int_distribution<std::int64_t>(0, most)(random_));
+    return;
+  }
+  if (std::holds_alternative<disconnected>(e)) {
+    if (!away_since_) away_since_ = now_.steady;
+    connect_at_.reset();
+    if (!std::exchange(connected_, false)) return;
+  }
   drive_engine(std::move(e));
+}
+
+void queue::run_connecting() {
+  if (!connect_at_ || now_.steady < *connect_at_) return;
+  connect_at_.reset();
+  connected_ = true;
+  drive_engine(connected{});
 }
 
 void queue::drive_engine(event e) {
@@ -310,15 +342,16 @@ void queue::take(finish& a) {
   const auto found = entries_.find(a.id);
   if (found == entries_.end() || found->second.at != state::active) return;
   --lanes_[found->second.lane].active;
-  end(a.id, a.outcome, std::move(a.message));
+  end(a.id, a.outcome, std::move(a.message), a.quarantined);
 }
 
 // ---- ending ----
 
-void queue::end(operation_id id, blob_outcome outcome, std::string message) {
+void queue::end(operation_id id, blob_outcome outcome, std::string message, bool quarantined) {
   auto& x = entries_.at(id);
   x.at = state::ending;
   plans_.erase(id);
+  if (quarantined) ++counters_.quarantined;
   subtract(id);
   ++(outcome.result == blob_outcome::kind::success ? counters_.succeeded : counters_.failed);
   journal::ended e{id,
@@ -326,7 +359,7 @@ void queue::end(operation_id id, blob_outcome outcome, std::string message) {
                    std::uint16_t(outcome.http_status),
                    std::uint16_t(outcome.error),
                    wall_ms(),
-                   false,
+                   quarantined,
                    message};
   out_.push_back(note_end{id, outcome, x.instance->name, std::move(message)});
 
@@ -513,6 +546,10 @@ void queue::want_timer() {
   auto first = engine_timer_;
   const auto consider = [&](steady_time t) { first = first ? std::min(*first, t) : t; };
   if (const auto* next = next_deadline()) consider(to_steady(next->first));
+  if (connect_at_) consider(*connect_at_);
+  // Windows are told by the wall clock, which may jump: it is looked at again now and then.
+  if (!limits_.windows.is_open(now_.wall) && live_files_ > 0)
+    consider(now_.steady + std::min(limits_.windows.until_open(now_.wall), longest_nap));
   if (no_write_before_ && !writing_) consider(*no_write_before_);
   if (first == timer_) return;
   timer_ = first;
@@ -549,7 +586,7 @@ queue::instance_info& queue::instance_of(const std::string& name) {
 }
 
 std::uint8_t queue::lane_of(const journal::accepted& what) {
-  const std::string storage = (what.own.empty() ? what.named ? "=" : "" : "url ") + what.storage;
+  const std::string storage = storage_of(what);
   std::size_t unused = 0;
   for (std::size_t i = 1; i < lanes_.size(); ++i) {
     if (lanes_[i].storage == storage) return std::uint8_t(i);

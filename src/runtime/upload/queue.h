@@ -15,6 +15,7 @@
 
 #include "runtime/journal/record.h"
 #include "runtime/upload/engine.h"
+#include "runtime/upload/schedule.h"
 
 namespace evp::runtime::upload {
 
@@ -31,6 +32,11 @@ struct queue_limits {
   std::size_t storages = 64;               ///< told apart; what comes beyond shares one place
   std::size_t kept_outcomes = 1'000;       ///< of an instance, until it acknowledges them; then the oldest is lost
   std::uint64_t rewrite_bytes = 1 << 20;   ///< a journal larger than this, and twice what lives, is written anew
+  milliseconds ageing{600'000};            ///< waiting for so long is worth one step of priority
+  schedule windows;                        ///< outside them only high priority begins
+  bool metered = false;                    ///< only high priority begins
+  milliseconds outage{10'000};             ///< a hub that was away for longer is asked again not at once ...
+  milliseconds reconnect_jitter{3'000};    ///< ... but within this, by chance: others come back too
   milliseconds write_retry_first{1'000};   ///< after a failed write, doubling ...
   milliseconds write_retry_max{60'000};    ///< ... up to this; new operations are refused meanwhile
 };
@@ -140,6 +146,7 @@ struct queue_counters {
   std::uint64_t dropped = 0;  ///< by the policy
   std::uint64_t failed_writes = 0;
   std::uint64_t lost_outcomes = 0;  ///< never acknowledged, beyond kept_outcomes
+  std::uint64_t quarantined = 0;    ///< failed again and again while others of their storage did not
 };
 
 class queue {
@@ -168,6 +175,7 @@ class queue {
   /// Outcomes that wait for an acknowledgement.
   std::size_t kept_outcomes() const noexcept { return ended_.size(); }
   const queue_counters& counters() const noexcept { return counters_; }
+  std::vector<std::string> open_breakers() const { return engine_.open_breakers(); }
   /// A write is under way.
   bool writing() const noexcept { return writing_; }
   /// An operation of this instance still needs its workspace.
@@ -252,7 +260,9 @@ class queue {
   void activate(operation_id id);
   void leave_lane(const entry& x);
   bool is_waiting(operation_id id) const;
-  void end(operation_id id, blob_outcome outcome, std::string message);
+  void end(operation_id id, blob_outcome outcome, std::string message, bool quarantined = false);
+  bool may_begin(journal::priority p) const;
+  void run_connecting();
   void ended_now(operation_id id);
   void hear(operation_id id, entry& e);
   void forget(operation_id id);
@@ -299,6 +309,8 @@ class queue {
   unsigned failed_writes_ = 0;
   std::optional<steady_time> no_write_before_;
   bool connected_ = false;
+  std::optional<steady_time> away_since_, connect_at_;
+  std::mt19937_64 random_;
 
   times now_{};
   queue_actions out_;

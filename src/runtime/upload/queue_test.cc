@@ -558,6 +558,62 @@ TEST_F(queue_test, a_journal_that_is_mostly_history_is_written_anew) {
   EXPECT_GT(accept(file("next")), 200U) << "an id is never used again";
 }
 
+TEST_F(queue_test, what_is_urgent_goes_first_and_what_has_waited_long_becomes_urgent) {
+  limits_.active_per_storage = 1;
+  make();
+  const auto with = [](journal::priority p) {
+    auto f = file();
+    f.priority = p;
+    return f;
+  };
+  const auto old_low = accept(with(journal::priority::low));
+  wait(limits_.ageing + 1min);
+  const auto low = accept(with(journal::priority::low)), normal = accept(with(journal::priority::normal)),
+             high = accept(with(journal::priority::high));
+  step(event(connected{}));
+  std::vector<operation_id> order;
+  for (int i = 0; i < 4; ++i) {
+    const auto asked = took<request_grant>();
+    ASSERT_EQ(asked.size(), 1U);
+    order.push_back(asked[0].id);
+    step(event(grant_failed{asked[0].reqid, error(errc::not_found, "no")}));
+    commit_all();
+  }
+  EXPECT_EQ(order, (std::vector{high, old_low, normal, low}));
+}
+
+TEST_F(queue_test, outside_the_windows_and_on_a_metered_link_only_what_is_urgent_begins) {
+  limits_.windows = *schedule::parse("02:00-04:00");
+  make();
+  step(event(connected{}));
+  accept(file("normal"));
+  auto urgent = file("urgent");
+  urgent.priority = journal::priority::high;
+  const auto id = accept(urgent);
+  EXPECT_EQ(took<request_grant>().at(0).id, id);
+  for (int i = 0; i < 12; ++i) wait(10min);
+  EXPECT_EQ(took<request_grant>().back().id, id - 1) << "at two o'clock";
+  limits_.windows = {};
+  limits_.metered = true;
+  make();
+  step(event(connected{}));
+  accept(file("normal"));
+  EXPECT_TRUE(took<request_grant>().empty());
+}
+
+TEST_F(queue_test, after_an_outage_a_device_does_not_come_back_in_step_with_the_others) {
+  step(event(connected{}));
+  step(event(disconnected{}));
+  accept(file());
+  now_ += 1min;
+  step(event(connected{}));
+  EXPECT_TRUE(took<request_grant>().empty());
+  ASSERT_TRUE(timer_);
+  EXPECT_LE(*timer_, now_ + limits_.reconnect_jitter);
+  wait(limits_.reconnect_jitter);
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+}
+
 TEST_F(queue_test, ten_thousand_files_wait_in_300_bytes_each) {
   limits_.files_per_instance = 10'000;
   make();

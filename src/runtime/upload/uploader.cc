@@ -451,6 +451,8 @@ io::task<void> uploader::transfer(start_transfer t, journal::accepted what) {
     r.connect_timeout = options_.connect_timeout;
     r.stall_timeout = options_.stall_timeout;
     r.total_timeout = t.time_left;
+    if (options_.bytes_per_second > 0)
+      r.max_send_rate = std::max<std::uint64_t>(1, options_.bytes_per_second / options_.limits.transfers);
     r.hash_body = !t.grant.grant_id.empty() || !what.sha256.empty();
     if (what.operation == journal::operation::put) {
       auto sent = co_await put(std::move(r), std::move(what), std::move(t.part));

@@ -28,6 +28,7 @@ struct uploader_options {
   queue_limits queue;
   bool sync_sources = false;  ///< flush a module's file to the disk before its operation is accepted
   upload::limits limits;
+  std::uint64_t bytes_per_second = 0;  ///< of all uploads together, a share for each of limits.transfers; 0: no bound
   retry_policy retry;
   std::uint64_t seed = 0;      ///< of jitter and request ids: random in production
   std::string default_ca_pem;  ///< for URLs without a certificate id; empty: the system's
