@@ -31,14 +31,13 @@ TEST_F(examples_test, the_camera_uploads_a_picture_when_it_is_configured_and_del
   EXPECT_THAT(contents(0), StartsWith("\xff\xd8\xff"));
   EXPECT_NE(contents(0), contents(1));
   s_->configure({{"cam/upload", R"({"intervalSeconds":0})"}});
-  blobs_.callbacks[0]({blob_outcome::kind::success, 201, 0});
+  blobs_.end(0, {blob_outcome::kind::success, 201, 0});
   ASSERT_TRUE(until([&] { return s_->states().contains("cam/last-upload"); }));
   const auto state = s_->states().at("cam/last-upload");
   EXPECT_THAT(state, HasSubstr("\"name\":\"" + blobs_.orders[0].remote_name + "\""));
   EXPECT_THAT(state, HasSubstr("\"size\":" + std::to_string(blobs_.orders[0].size)));
   EXPECT_THAT(state, HasSubstr(R"("result":"success","httpStatus":201)"));
-  for (std::size_t i = 1; i < blobs_.callbacks.size(); ++i)
-    blobs_.callbacks[i]({blob_outcome::kind::error_http, 403, 0});
+  for (std::size_t i = 1; i < blobs_.orders.size(); ++i) blobs_.end(i, {blob_outcome::kind::error_http, 403, 0});
   EXPECT_TRUE(until([&] { return files_in_workspace("cam") == 0; }));
 }
 
@@ -49,9 +48,9 @@ TEST_F(examples_test, the_camera_answers_take_picture_when_the_upload_has_ended)
   c.instance = "cam", c.reqid = "1", c.method = "take-picture", c.params = "{}";
   std::optional<wire::command_response> answer;
   ASSERT_TRUE(s_->command(c, [&](wire::command_response r) { answer = std::move(r); }));
-  ASSERT_TRUE(until([&] { return blobs_.callbacks.size() == 1; }));
+  ASSERT_TRUE(until([&] { return blobs_.orders.size() == 1; }));
   EXPECT_FALSE(answer);
-  blobs_.callbacks[0]({blob_outcome::kind::success, 201, 0});
+  blobs_.end(0, {blob_outcome::kind::success, 201, 0});
   ASSERT_TRUE(until([&] { return answer.has_value(); }));
   EXPECT_EQ(answer->status, wire::command_status::ok);
   EXPECT_THAT(answer->response, HasSubstr(R"("result":"success")"));
@@ -71,7 +70,7 @@ TEST_F(examples_test, hello_upload_sends_its_greeting_from_memory) {
   ASSERT_TRUE(until([&] { return blobs_.orders.size() == 1; }));
   EXPECT_EQ(blobs_.orders[0].remote_name, "greetings/1.txt");
   EXPECT_EQ(contents(0), "Hello from a device that knows no storage.\n");
-  blobs_.callbacks[0]({blob_outcome::kind::success, 201, 0});
+  blobs_.end(0, {blob_outcome::kind::success, 201, 0});
   EXPECT_TRUE(until([&] { return files_in_workspace("hello") == 0; }));
 }
 

@@ -137,19 +137,22 @@ io::task<result<void>> mqtt_hub::set_device(backend::device_credentials d) {
   CO_TRY(auto c, as_command(d));
   std::vector<control_ns::command> commands;
   commands.push_back(std::move(c));
-  co_return co_await control(std::move(commands));
+  auto outcome = co_await control(std::move(commands));
+  co_return outcome;
 }
 
 io::task<result<void>> mqtt_hub::remove_device(std::string id) {
   std::vector<control_ns::command> commands;
   commands.emplace_back(control_ns::remove_device{std::move(id)});
-  co_return co_await control(std::move(commands));
+  auto outcome = co_await control(std::move(commands));
+  co_return outcome;
 }
 
 io::task<result<void>> mqtt_hub::kick(std::string id) {
   std::vector<control_ns::command> commands;
   commands.emplace_back(control_ns::kick_device{std::move(id)});
-  co_return co_await control(std::move(commands));
+  auto outcome = co_await control(std::move(commands));
+  co_return outcome;
 }
 
 io::task<result<void>> mqtt_hub::push(std::string id, wire::dialect d, wire::shared_attributes patch) {

@@ -69,7 +69,8 @@ io::task<result<service_test_report>> services::test(std::string name) {
   if (found == by_name_.end()) co_return fail(errc::not_found, "there is no storage access service of that name");
   const auto service = found->second;  // stays alive, whatever happens to the name meanwhile
   canary one(*service->driver, context_.clock);
-  co_return co_await one.live();
+  auto outcome = co_await one.live();
+  co_return outcome;
 }
 
 }  // namespace evp::backend

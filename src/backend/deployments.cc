@@ -36,7 +36,8 @@ io::task<result<wire::shared_attributes>> deployments::stored(std::string device
     for (auto& r : rows) out.configuration[std::move(r.key)] = std::move(r.value);
     return out;
   };
-  co_return co_await db_.run<shared>(std::move(read));
+  auto outcome = co_await db_.run<shared>(std::move(read));
+  co_return outcome;
 }
 
 result<std::string> deployments::with_module_urls(const std::string& manifest) const {
@@ -100,7 +101,8 @@ io::task<result<pushed>> deployments::set_deployment(std::string device, std::st
   CO_CHECK(co_await db_.run<void>(std::move(put)));
   wire::shared_attributes patch;
   CO_TRY(patch.deployment, with_module_urls(manifest));
-  co_return co_await push(std::move(device), std::move(patch));
+  auto outcome = co_await push(std::move(device), std::move(patch));
+  co_return outcome;
 }
 
 io::task<result<std::string>> deployments::get_deployment(std::string device) {
@@ -119,7 +121,8 @@ io::task<result<pushed>> deployments::remove_deployment(std::string device) {
   if (!removed) co_return fail(errc::not_found, "the device has no deployment");
   wire::shared_attributes patch;
   patch.deployment = std::string(wire::empty_manifest);
-  co_return co_await push(std::move(device), std::move(patch));
+  auto outcome = co_await push(std::move(device), std::move(patch));
+  co_return outcome;
 }
 
 io::task<result<pushed>> deployments::set_configuration(std::string device, std::string instance, std::string topic,
@@ -143,7 +146,8 @@ io::task<result<pushed>> deployments::set_configuration(std::string device, std:
   CO_CHECK(co_await db_.run<void>(std::move(put)));
   wire::shared_attributes patch;
   patch.configuration[key] = std::move(value);
-  co_return co_await push(std::move(device), std::move(patch));
+  auto outcome = co_await push(std::move(device), std::move(patch));
+  co_return outcome;
 }
 
 io::task<result<std::map<std::string, std::string>>> deployments::list_configuration(std::string device) {
@@ -164,7 +168,8 @@ io::task<result<pushed>> deployments::remove_configuration(std::string device, s
   if (!removed) co_return fail(errc::not_found, "the device has no such configuration");
   wire::shared_attributes patch;
   patch.deleted_configuration.push_back(key);
-  co_return co_await push(std::move(device), std::move(patch));
+  auto outcome = co_await push(std::move(device), std::move(patch));
+  co_return outcome;
 }
 
 io::task<result<wire::shared_attributes>> deployments::shared(std::string device) {

@@ -72,7 +72,8 @@ io::task<result<bool>> grants::settle_report(std::string device, wire::transfer_
   }
   o.state = upload_state::uploaded;
   CO_CHECK(co_await ledger_.settle(std::move(o)));
-  co_return co_await verify(std::move(u), std::move(r));
+  auto outcome = co_await verify(std::move(u), std::move(r));
+  co_return outcome;
 }
 
 io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {

@@ -160,7 +160,8 @@ io::task<result<void>> grants::commit(std::shared_ptr<live_service> s, upload ro
                                              (is_there ? " has another size than was granted" : " has not arrived"));
   }
   parts.resize(count);
-  co_return co_await s->driver->commit_parts(spec_of_row(*s, row), row.parts_id, std::move(parts));
+  auto outcome = co_await s->driver->commit_parts(spec_of_row(*s, row), row.parts_id, std::move(parts));
+  co_return outcome;
 }
 
 struct grants::committing {

@@ -264,6 +264,7 @@ TEST_F(grants_test, an_upload_granted_before_a_change_of_provider_is_checked_whe
   ASSERT_TRUE(run(b_->services.replace("default", input())));
   EXPECT_TRUE(report(g.grant_id, 3).verified);
   EXPECT_EQ(other.stats, 0);
+  close();  // before the other storage goes
 }
 
 TEST_F(grants_test, a_forgotten_grant_is_settled_by_one_look_after_its_expiry) {

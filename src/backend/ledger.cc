@@ -104,7 +104,8 @@ io::task<result<void>> ledger::issue(upload u) {
   std::function<result<void>(sql::connection&)> insert = [row = to_row(u)](sql::connection& c) {
     return sql::insert_upload(c, row);
   };
-  co_return co_await db_.run<void>(std::move(insert));
+  auto outcome = co_await db_.run<void>(std::move(insert));
+  co_return outcome;
 }
 
 io::task<result<bool>> ledger::settle(upload_outcome o) {
@@ -113,7 +114,8 @@ io::task<result<bool>> ledger::settle(upload_outcome o) {
   std::function<result<bool>(sql::connection&)> move = [change](sql::connection& c) {
     return sql::change_upload(c, change);
   };
-  co_return co_await db_.run<bool>(std::move(move));
+  auto outcome = co_await db_.run<bool>(std::move(move));
+  co_return outcome;
 }
 
 io::task<result<void>> ledger::prolong(std::string grant_id, timestamp expires_at) {

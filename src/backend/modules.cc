@@ -53,7 +53,8 @@ io::task<result<void>> module_upload::write(std::string bytes) {
   size_ += bytes.size();
   hash_.update(bytes);
   auto work = [fd = fd_.get(), b = std::move(bytes)] { return write_all(fd, b); };
-  co_return co_await io::run_on(owner_.c_.disk, std::move(work));
+  auto outcome = co_await io::run_on(owner_.c_.disk, std::move(work));
+  co_return outcome;
 }
 
 io::task<result<module_view>> module_upload::finish() {

@@ -225,7 +225,8 @@ io::task<result<saved_service>> services::create(service_input in) {
   good.row.name = name;
   good.row.revision = 1;
   good.row.created_at = context_.clock.now().time_since_epoch().count();
-  co_return co_await save(std::make_shared<checked>(std::move(good)), nullptr);
+  auto outcome = co_await save(std::make_shared<checked>(std::move(good)), nullptr);
+  co_return outcome;
 }
 
 io::task<result<saved_service>> services::replace(std::string name, service_input in) {
@@ -240,7 +241,8 @@ io::task<result<saved_service>> services::replace(std::string name, service_inpu
   good.row.name = name;
   good.row.revision = previous->view.revision + 1;
   good.row.created_at = previous->view.created_at.time_since_epoch().count();
-  co_return co_await save(std::make_shared<checked>(std::move(good)), previous);
+  auto outcome = co_await save(std::make_shared<checked>(std::move(good)), previous);
+  co_return outcome;
 }
 
 io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous) {

@@ -185,7 +185,8 @@ io::task<result<void>> database::submit(job work) {
   };
   auto token = io::asio::bind_cancellation_slot(io::asio::cancellation_slot(), io::asio::use_awaitable);
   auto pending = io::asio::async_initiate<decltype(token), void(result<void>)>(std::move(start), token);
-  co_return co_await std::move(pending);
+  auto outcome = co_await std::move(pending);
+  co_return outcome;
 }
 
 }  // namespace evp::sql

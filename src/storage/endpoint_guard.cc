@@ -85,7 +85,8 @@ io::task<result<http::response>> guarded_transport::send(http::request r) {
   std::string url = r.url.reveal();
   CO_TRY(const auto address, co_await guard_.address_for(std::move(url)));
   r.pinned_address = address.to_string();
-  co_return co_await inner_.send(std::move(r));
+  auto answer = co_await inner_.send(std::move(r));
+  co_return answer;
 }
 
 }  // namespace evp::storage

@@ -104,8 +104,9 @@ class assumed_role final : public aws_source {
       for (const auto& g : r.fields) there = there || http::same_name(f.name, g.name);
       if (!there) r.fields.push_back(std::move(f));
     }
-    co_return co_await exchange(transport_, std::move(r),
-                                "check the keys, roleArn, externalId and the role's trust policy");
+    auto outcome =
+        co_await exchange(transport_, std::move(r), "check the keys, roleArn, externalId and the role's trust policy");
+    co_return outcome;
   }
 
  private:
@@ -130,8 +131,9 @@ class web_identity_role final : public aws_source {
     auto f = role_form("AssumeRoleWithWebIdentity", role_);
     f.emplace_back("WebIdentityToken", token.reveal());
     auto r = sts_request(at_, f);
-    co_return co_await exchange(transport_, std::move(r),
-                                "check roleArn, the role's trust policy and the token's issuer and audience");
+    auto outcome = co_await exchange(transport_, std::move(r),
+                                     "check roleArn, the role's trust policy and the token's issuer and audience");
+    co_return outcome;
   }
 
  private:

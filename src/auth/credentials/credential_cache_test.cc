@@ -43,8 +43,8 @@ struct credential_cache_test : testing::Test {
     auto done = [answer](std::exception_ptr e, result<expiring<std::string>> r) {
       if (!e) answer->emplace(std::move(r));
     };
-    static io::asio::cancellation_signal unused;
-    io::asio::co_spawn(ctx, tokens->get(), io::asio::bind_cancellation_slot((stop ? *stop : unused).slot(), done));
+    const auto slot = stop ? stop->slot() : io::asio::cancellation_slot();
+    io::asio::co_spawn(ctx, tokens->get(), io::asio::bind_cancellation_slot(slot, done));
     settle();
     return answer;
   }

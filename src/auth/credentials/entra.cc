@@ -34,7 +34,8 @@ class application_token final : public token_source {
     fields.emplace_back("client_id", app_.client_id);
     fields.emplace_back("scope", app_.resource + ".default");
     auto r = form_request(token_url(app_), fields, app_.ca_pem);
-    co_return co_await fetch_access_token(transport_, clock_, std::move(r), std::string(issuer), advice_);
+    auto outcome = co_await fetch_access_token(transport_, clock_, std::move(r), std::string(issuer), advice_);
+    co_return outcome;
   }
 
  private:

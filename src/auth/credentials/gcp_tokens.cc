@@ -41,8 +41,9 @@ class service_account_token final : public token_source {
     fields.emplace_back("grant_type", bearer_grant);
     fields.emplace_back("assertion", sign_jwt(account_.key, header, claims).reveal());
     auto r = form_request(account_.token_url, fields);
-    co_return co_await fetch_access_token(transport_, clock_, std::move(r), std::string(issuer),
-                                          "check that the service account and its key still exist");
+    auto outcome = co_await fetch_access_token(transport_, clock_, std::move(r), std::string(issuer),
+                                               "check that the service account and its key still exist");
+    co_return outcome;
   }
 
  private:
@@ -70,7 +71,8 @@ class federated_token final : public token_source {
     CO_TRY(auto federated, co_await fetch_access_token(transport_, clock_, std::move(r), std::string(issuer),
                                                        "check audience, the provider's conditions and the token file"));
     if (how_.service_account.empty()) co_return federated;
-    co_return co_await impersonate(std::move(federated.value));
+    auto outcome = co_await impersonate(std::move(federated.value));
+    co_return outcome;
   }
 
  private:

@@ -125,8 +125,9 @@ class managed_identity final : public token_source {
     if (!client_id_.empty()) target += "&client_id=" + percent_encode(client_id_);
     auto r = get(machine, target);
     r.fields.push_back({"Metadata", "true"});
-    co_return co_await fetch_access_token(transport_, clock_, std::move(r), "Azure's metadata service",
-                                          "assign a managed identity to this machine and check clientId");
+    auto outcome = co_await fetch_access_token(transport_, clock_, std::move(r), "Azure's metadata service",
+                                               "assign a managed identity to this machine and check clientId");
+    co_return outcome;
   }
 
  private:
@@ -148,8 +149,10 @@ class gcp_machine final : public token_source {
   gcp_machine(http::transport& t, const io::clock& c) : transport_(t), clock_(c) {}
   io::task<result<expiring<secret>>> fetch() override {
     auto r = gcp_get("token");
-    co_return co_await fetch_access_token(transport_, clock_, std::move(r), "Google's metadata server",
-                                          "attach a service account with the cloud-platform scope to this machine");
+    auto outcome =
+        co_await fetch_access_token(transport_, clock_, std::move(r), "Google's metadata server",
+                                    "attach a service account with the cloud-platform scope to this machine");
+    co_return outcome;
   }
 
  private:
@@ -170,7 +173,8 @@ io::task<result<http::response>> metadata_transport::send(http::request r) {
     return url.starts_with(s) && url.size() > s.size() && url[s.size()] == '/';
   });
   if (!known) co_return fail(errc::permission_denied, "this is no metadata service that OpenEVP knows");
-  co_return co_await inner_.send(std::move(r));
+  auto outcome = co_await inner_.send(std::move(r));
+  co_return outcome;
 }
 
 std::unique_ptr<aws_source> make_aws_instance(http::transport& metadata) {

@@ -70,7 +70,8 @@ io::task<result<void>> fetch_to(const instances_options& o, http::transport& htt
     CO_CHECK(co_await get(o, http, spec.download_url, fd));
   }
   auto check = [fd, temporary, target, hash = spec.hash] { return install(fd, temporary, target, hash); };
-  co_return co_await io::run_on(disk, std::move(check));
+  auto outcome = co_await io::run_on(disk, std::move(check));
+  co_return outcome;
 }
 
 }  // namespace

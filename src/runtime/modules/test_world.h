@@ -46,7 +46,12 @@ class counting_blobs final : public blobs {
   void end_life(std::uint32_t) override {}
   void submit(std::uint32_t, std::uint64_t ticket, blob_order order) override {
     orders.push_back(std::move(order));
+    tickets.push_back(ticket);
     if (const auto who = listener.lock()) who->accepted(ticket, orders.size());
+  }
+  /// Ends an operation by its place in `orders`.
+  void end(std::size_t index, blob_outcome o) {
+    if (const auto who = listener.lock()) who->ended(tickets.at(index), index + 1, o);
   }
   void want_outcomes(std::uint32_t) override {}
   void acknowledge(std::uint32_t, std::uint64_t) override {}
@@ -56,6 +61,7 @@ class counting_blobs final : public blobs {
   std::string held;
   std::vector<std::string> forgotten;
   std::vector<blob_order> orders;
+  std::vector<std::uint64_t> tickets;
   std::weak_ptr<blob_listener> listener;
 };
 

@@ -53,7 +53,8 @@ class local_driver final : public driver {
 
   io::task<result<void>> prepare() override {
     auto work = [this] { return store_.prepare(); };
-    co_return co_await io::run_on(disk_, std::move(work));
+    auto outcome = co_await io::run_on(disk_, std::move(work));
+    co_return outcome;
   }
 
   io::task<result<void>> put(std::string object, std::string bytes) override {
@@ -63,22 +64,26 @@ class local_driver final : public driver {
       CHECK(upload.commit());
       return {};
     };
-    co_return co_await io::run_on(disk_, std::move(work));
+    auto outcome = co_await io::run_on(disk_, std::move(work));
+    co_return outcome;
   }
 
   io::task<result<object_info>> stat(std::string object) override {
     auto work = [this, object = std::move(object)] { return store_.stat(object); };
-    co_return co_await io::run_on(disk_, std::move(work));
+    auto outcome = co_await io::run_on(disk_, std::move(work));
+    co_return outcome;
   }
 
   io::task<result<std::string>> get(std::string object, std::uint64_t max_bytes) override {
     auto work = [this, object = std::move(object), max_bytes] { return store_.read(object, max_bytes); };
-    co_return co_await io::run_on(disk_, std::move(work));
+    auto outcome = co_await io::run_on(disk_, std::move(work));
+    co_return outcome;
   }
 
   io::task<result<void>> remove(std::string object) override {
     auto work = [this, object = std::move(object)] { return store_.remove(object); };
-    co_return co_await io::run_on(disk_, std::move(work));
+    auto outcome = co_await io::run_on(disk_, std::move(work));
+    co_return outcome;
   }
 
   io::task<result<std::string>> begin_parts(sign_spec) override {
@@ -86,7 +91,8 @@ class local_driver final : public driver {
       CHECK(store_.prepare());
       return store_.begin_parts();
     };
-    co_return co_await io::run_on(disk_, std::move(work));
+    auto outcome = co_await io::run_on(disk_, std::move(work));
+    co_return outcome;
   }
 
   io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override {
@@ -102,19 +108,22 @@ class local_driver final : public driver {
 
   io::task<result<std::vector<stored_part>>> list_parts(std::string, std::string upload_id) override {
     auto work = [this, id = std::move(upload_id)] { return store_.list_parts(id); };
-    co_return co_await io::run_on(disk_, std::move(work));
+    auto outcome = co_await io::run_on(disk_, std::move(work));
+    co_return outcome;
   }
 
   io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part>) override {
     auto work = [this, object = std::move(spec.object), id = std::move(upload_id)] {
       return store_.commit_parts(object, id);
     };
-    co_return co_await io::run_on(disk_, std::move(work));
+    auto outcome = co_await io::run_on(disk_, std::move(work));
+    co_return outcome;
   }
 
   io::task<result<void>> abort_parts(std::string, std::string upload_id) override {
     auto work = [this, id = std::move(upload_id)] { return store_.abort_parts(id); };
-    co_return co_await io::run_on(disk_, std::move(work));
+    auto outcome = co_await io::run_on(disk_, std::move(work));
+    co_return outcome;
   }
 
  private:

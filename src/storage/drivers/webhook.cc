@@ -148,7 +148,8 @@ class webhook_driver final : public driver {
     r.fields.push_back({"X-OpenEVP-Signature", "v1=" + signature});
     r.max_response_bytes = answer_max;
     r.total_timeout = call_limit;
-    co_return co_await transport_.send(std::move(r));
+    auto outcome = co_await transport_.send(std::move(r));
+    co_return outcome;
   }
 
   io::task<result<own_exchange>> own_request(operation op, std::string object) {
