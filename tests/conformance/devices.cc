@@ -94,7 +94,9 @@ class local_device final : public device {
       storage::put_conditions conditions;
       conditions.content_length = body.size();
       const auto stored = store_object(store, *access, conditions, body);
-      r.status = stored ? 201 : http_status(stored.error().code());
+      // As the route of /objects/ answers.
+      const bool is_corrupt = !stored && stored.error().code() == errc::data_corrupt;
+      r.status = stored ? 201 : is_corrupt ? 400 : http_status(stored.error().code());
     } else {
       const auto bytes = store.read(access->object, 8 << 20);
       r.status = bytes ? 200 : http_status(bytes.error().code());
