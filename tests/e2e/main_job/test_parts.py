@@ -1,0 +1,60 @@
+"""A file that goes in parts, through runtime, backend and two real storages: the object holds the file's very bytes."""
+import hashlib
+import pathlib
+import subprocess
+import tempfile
+
+import pytest
+
+from harness import BIN, SOURCE, Backend, Runtime, wait_until
+
+BYTES = 72 << 20  # above what goes in one piece
+
+
+@pytest.fixture(scope="module")
+def folder():
+    with tempfile.TemporaryDirectory(prefix="evp-parts-") as name:
+        pathlib.Path(name).chmod(0o755)  # modules run under users of their own
+        yield pathlib.Path(name)
+
+
+@pytest.fixture(scope="module")
+def rgw(folder):
+    scripts = SOURCE / "tests" / "fixtures" / "rgw"
+    with open(folder / "rgw.log", "w") as log:
+        subprocess.run([scripts / "start", folder / "rgw"], check=True, stdout=log, stderr=log)
+    yield dict(line.split("=", 1) for line in (folder / "rgw" / "env").read_text().splitlines() if "=" in line)
+    subprocess.run([scripts / "stop", folder / "rgw"], check=True)
+
+
+def test_a_large_file_arrives_in_parts_in_each_storage(folder, rgw):
+    backend = Backend(folder / "backend")
+    token = backend.make_device("cam-1")
+    backend.ok("PUT", "/v1/modules/uploader-1", data=(BIN / "modules" / "bench_uploader").read_bytes(),
+               headers={"Content-Type": "application/octet-stream"})
+    instance = {"moduleId": "uploader-1", "publish": {}, "subscribe": {}}
+    module = {"moduleImpl": "spawn", "entryPoint": "main"}
+    backend.ok("PUT", "/v1/devices/cam-1/deployment",
+               {"deploymentId": "d1", "instanceSpecs": {"up": instance}, "modules": {"uploader-1": module}})
+    backend.ok("POST", "/v1/storage-access-services", {"type": "LOCAL"})
+    backend.ok("POST", "/v1/storage-access-services",
+               {"type": "AWS", "name": "s3", "endpoint": rgw["RGW_HTTP"], "accessKeyId": rgw["RGW_ACCESS_KEY"],
+                "secretAccessKey": rgw["RGW_SECRET_KEY"], "bucket": "parts"})
+    runtime = Runtime(folder / "device", backend, "cam-1", token)
+    started = lambda: (backend.ok("GET", "/v1/devices/cam-1/state").get("deploymentStatus") or {}).get("instances", {}).get("up", {}).get("status")
+    wait_until(lambda: started() == "ok", 60, "the start of the module")
+    for storage in ("default", "s3"):
+        backend.call("POST", "/v1/devices/cam-1/commands/up/run",
+                     {"params": {"count": 1, "bytes": BYTES, "outstanding": 1, "storage": storage}})  # the ledger tells the end
+        rows = lambda: backend.ok("GET", f"/v1/uploads?service={storage}")["uploads"]
+        wait_until(lambda: rows() and rows()[0]["state"] in ("verified", "failed"), 120, f"the upload into {storage}")
+        assert rows()[0]["state"] == "verified", rows()[0]
+        assert rows()[0]["sizeBytes"] == BYTES and len(rows()) == 1
+    sent = next(runtime.workspace("up").rglob("*.bin")).read_bytes()
+    assert len(sent) == BYTES
+    stored = [f for f in (backend.data / "local").rglob("*") if f.is_file() and f.stat().st_size == BYTES]
+    assert len(stored) == 1
+    assert hashlib.sha256(stored[0].read_bytes()).digest() == hashlib.sha256(sent).digest()
+    assert not list((backend.data / "local").rglob("%parts/*")), "nothing of the upload is left behind"
+    runtime.stop()
+    backend.stop()
