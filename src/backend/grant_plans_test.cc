@@ -66,6 +66,19 @@ TEST_F(plans_test, a_large_file_goes_in_parts_where_device_and_storage_can) {
   EXPECT_EQ(whole.failure->code(), errc::too_large);
 }
 
+TEST_F(plans_test, a_bound_that_no_part_can_carry_keeps_a_file_in_one_piece) {
+  auto bounded = input();
+  bounded.bounds.create_only = true;
+  ASSERT_TRUE(run(b_->services.replace("default", bounded)));
+  const auto g = issue(20 * mib);
+  ASSERT_TRUE(g.failure) << "more than the storage takes in one piece";
+  EXPECT_EQ(g.failure->code(), errc::too_large);
+  bounded.bounds = {};
+  bounded.bounds.source_address = "192.0.2.1";
+  ASSERT_TRUE(run(b_->services.replace("default", bounded)));
+  EXPECT_EQ(issue(20 * mib).failure->code(), errc::too_large);
+}
+
 TEST_F(plans_test, a_file_of_many_parts_is_signed_page_by_page) {
   const auto g = issue(1000 * 8 * mib);
   ASSERT_TRUE(g.plan);
