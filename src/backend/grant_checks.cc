@@ -23,6 +23,13 @@ std::string reason_of(const wire::transfer_report& r) {
   return text.empty() ? "the device gave no reason" : text;
 }
 
+/// Why an object of that size is more than the service takes; empty if it is not.
+std::string beyond_limit(const live_service& s, std::uint64_t size) {
+  const auto limit = s.view.bounds.max_size;
+  if (!limit || size <= *limit) return {};
+  return "the object has " + std::to_string(size) + " bytes, more than the service allows";
+}
+
 }  // namespace
 
 io::task<wire::transfer_report_response> grants::report(std::string device, wire::transfer_report r) {
@@ -105,8 +112,8 @@ io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
     const std::string text = "the storage cannot be asked whether the object arrived: " + seen.error().message();
     co_return fail(std::move(error(errc::unavailable, text).after(ask_again)));
   }
-  const auto limit = service->view.bounds.max_size;
-  if (seen && seen->size == r.bytes && !(limit && seen->size > *limit)) {
+  auto too_much = seen ? beyond_limit(*service, seen->size) : std::string();
+  if (seen && seen->size == r.bytes && too_much.empty()) {
     o.state = upload_state::verified;
     o.size_bytes = seen->size;
     CO_CHECK(co_await ledger_.settle(std::move(o)));
@@ -115,7 +122,7 @@ io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
   }
   ++counters_.mismatched;
   if (seen && seen->size == r.bytes)
-    o.reason = "the object has " + std::to_string(seen->size) + " bytes, more than the service allows";
+    o.reason = std::move(too_much);
   else
     o.reason = seen ? "the object has " + std::to_string(seen->size) + " bytes, not the " + std::to_string(r.bytes) +
                           " that the device sent"
@@ -137,10 +144,10 @@ io::task<result<void>> grants::sweep_one(upload u) {
   } else {
     const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
     const auto wanted = u.size_declared ? u.size_declared : u.size_bytes;
-    const auto limit = service->view.bounds.max_size;
-    if (seen && limit && seen->size > *limit) {
+    auto too_much = seen ? beyond_limit(*service, seen->size) : std::string();
+    if (!too_much.empty()) {
       o.state = upload_state::failed;
-      o.reason = "the object has " + std::to_string(seen->size) + " bytes, more than the service allows";
+      o.reason = std::move(too_much);
     } else if (seen && wanted && seen->size != *wanted) {
       o.state = upload_state::failed;
       o.reason = "the object has " + std::to_string(seen->size) + " bytes, not " + std::to_string(*wanted);
