@@ -202,6 +202,36 @@ TEST_F(drivers_test, aws_finds_the_bucket_in_host_or_path) {
   EXPECT_EQ(place({{"endpoint", "http://127.0.0.1:7480"}, {"pathStyle", "false"}}), "pathStyle");
 }
 
+TEST_F(drivers_test, aws_knows_a_provider_by_its_endpoint_or_by_name) {
+  const auto place = [&](const options& o) {
+    auto made = make("AWS", aws(o));
+    if (!made) return made.error().field();
+    const auto url = sign(*made->instance, spec(operation::get, "x"))->url.reveal();
+    const auto scope = url.find("%2F", url.find("%2F") + 3) + 3;
+    return url.substr(0, url.find('?')) + " " + url.substr(scope, url.find("%2F", scope) - scope);
+  };
+  EXPECT_EQ(place({{"provider", "wasabi"}}), "https://s3.us-east-1.wasabisys.com/evp/x us-east-1");
+  EXPECT_EQ(place({{"provider", "digitalocean"}, {"region", "fra1"}}),
+            "https://fra1.digitaloceanspaces.com/evp/x fra1");
+  EXPECT_EQ(place({{"endpoint", "https://acc.r2.cloudflarestorage.com"}}),
+            "https://acc.r2.cloudflarestorage.com/evp/x auto");
+  EXPECT_EQ(place({{"endpoint", "https://s3.eu-west-1.amazonaws.com:443"}, {"region", "eu-west-1"}}),
+            "https://evp.s3.eu-west-1.amazonaws.com/x eu-west-1");
+  EXPECT_EQ(place({{"provider", "tigris"}}), "https://evp.t3.storage.dev/x auto");
+  EXPECT_EQ(place({{"provider", "backblaze"}}), "region") << "there is no default one";
+  EXPECT_EQ(place({{"provider", "minio"}}), "endpoint") << "nobody else's will do";
+  EXPECT_EQ(place({{"endpoint", "http://acc.r2.cloudflarestorage.com"}}), "endpoint") << "https only";
+  EXPECT_EQ(place({{"provider", "nobody"}}), "provider");
+
+  const auto enforces = [&](const options& o, bound b) {
+    return make("AWS", aws(o))->instance->caps().enforces.has(b);
+  };
+  const options on_premises{{"endpoint", "https://s3.example.com"}};
+  EXPECT_FALSE(enforces(on_premises, bound::create_only)) << "nobody knows";
+  EXPECT_TRUE(enforces({{"endpoint", "https://s3.example.com"}, {"provider", "ceph"}}, bound::create_only));
+  EXPECT_TRUE(enforces({}, bound::sha256));
+}
+
 TEST_F(drivers_test, aws_names_the_field_that_is_wrong) {
   EXPECT_EQ(refusal("AWS", {}), "accessKeyId: invalid_argument");
   EXPECT_EQ(refusal("AWS", {{"accessKeyId", "AK"}}), "secretAccessKey: invalid_argument");

@@ -1,11 +1,12 @@
-// The page docs/drivers/enforcement.md is made of what the drivers declare, and this test holds it to that. To write it
-// anew: EVP_WRITE_DOCS=1 storage_test --gtest_filter=enforcement.*
+// The pages docs/drivers/enforcement.md and s3_providers.md are made of what the drivers declare, and this test holds
+// them to that. To write them anew: EVP_WRITE_DOCS=1 storage_test --gtest_filter=enforcement.*
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
 #include "base/encoding.h"
 #include "storage/driver.h"
+#include "storage/drivers/s3_providers.h"
 
 namespace evp::storage {
 namespace {
@@ -29,6 +30,9 @@ std::vector<setup> setups() {
   const auto connection = "AccountName=someaccount;AccountKey=" + to_base64("0123456789abcdef") + ";BlobEndpoint=";
   return {
       {"AWS", "AWS", keys},
+      {"AWS, provider other",
+       "AWS",
+       {{"accessKeyId", "AK"}, {"secretAccessKey", "SK"}, {"endpoint", "https://s3.example.com"}}},
       {"AZURE", "AZURE", {{"connectionString", connection + "https://someaccount.blob.core.windows.net"}}},
       {"AZURE, your own SAS",
        "AZURE",
@@ -96,6 +100,32 @@ std::string page() {
   return text;
 }
 
+std::string providers_page() {
+  std::string text =
+      "# S3 providers\n\n"
+      "Made of the table that the `AWS` type uses (`src/storage/drivers/s3_providers.cc`). `provider` is recognised by "
+      "the "
+      "endpoint's\n"
+      "host where one is shown, else the option names it. What is not known for certain of a provider is not declared: "
+      "then the bound\n"
+      "is the backend's to check, or nobody's, and the service's `enforcement` says so.\n\n"
+      "| provider | host ends with | default endpoint | default region | bucket | plain http | createOnly | sha256 | "
+      "forms | source |\n|---|---|---|---|---|---|---|---|---|---|\n";
+  const auto code = [](std::string_view s) { return s.empty() ? std::string() : "`" + std::string(s) + "`"; };
+  for (const auto& p : s3_providers())
+    text += "| " + code(p.name) + " | " + code(p.host_suffix) + " | " + code(p.endpoint) + " | " + code(p.region) +
+            " | " + (p.bucket_hosts ? "in the host" : "in the path") + " | " + (p.https_only ? "" : "yes") + " | " +
+            (p.create_only ? "yes" : "") + " | " + (p.payload_sha256 ? "yes" : "") + " | " + (p.forms ? "yes" : "") +
+            " | " + std::string(p.source) + " |\n";
+  return text;
+}
+
+void expect_page(const char* name, const std::string& text) {
+  const auto file = io::fs::path(EVP_DRIVER_PAGES) / name;
+  if (std::getenv("EVP_WRITE_DOCS") != nullptr) { ASSERT_TRUE(io::write_file_durably(file, text)); }
+  EXPECT_EQ(io::read_file(file, 1 << 16).value(), text) << "write it anew: see the head of this test";
+}
+
 TEST(enforcement, every_type_has_a_row) {
   for (const auto& t : driver_types()) {
     bool found = false;
@@ -104,10 +134,10 @@ TEST(enforcement, every_type_has_a_row) {
   }
 }
 
-TEST(enforcement, the_page_says_what_the_drivers_declare) {
-  const io::fs::path file = EVP_ENFORCEMENT_PAGE;
-  if (std::getenv("EVP_WRITE_DOCS") != nullptr) { ASSERT_TRUE(io::write_file_durably(file, page())); }
-  EXPECT_EQ(io::read_file(file, 1 << 16).value(), page()) << "write it anew: see the head of this test";
+TEST(enforcement, the_page_says_what_the_drivers_declare) { expect_page("enforcement.md", page()); }
+
+TEST(enforcement, the_page_of_s3_providers_says_what_their_table_has) {
+  expect_page("s3_providers.md", providers_page());
 }
 
 }  // namespace

@@ -30,14 +30,22 @@ std::map<std::string, std::string> azurite_https() {
 }
 std::map<std::string, std::string> rgw() {
   return {{"endpoint", servers::value("RGW_HTTP")},
+          {"provider", "ceph"},
           {"accessKeyId", servers::value("RGW_ACCESS_KEY")},
           {"secretAccessKey", servers::value("RGW_SECRET_KEY")}};
 }
 std::map<std::string, std::string> rgw_role() {
   return {{"endpoint", servers::value("RGW_STS_HTTP")},
+          {"provider", "ceph"},
           {"accessKeyId", servers::value("RGW_ACCESS_KEY")},
           {"secretAccessKey", servers::value("RGW_SECRET_KEY")},
           {"roleArn", servers::value("RGW_ROLE_ARN")}};
+}
+std::map<std::string, std::string> swift_s3() {
+  return {{"endpoint", servers::value("SWIFT_HTTP")},
+          {"provider", "openstack-swift"},
+          {"accessKeyId", servers::value("SWIFT_USER")},
+          {"secretAccessKey", servers::value("SWIFT_KEY")}};
 }
 std::map<std::string, std::string> azurite_entra() {
   return {{"endpoint", servers::value("AZURITE_HTTPS")},    {"accountName", servers::value("AZURITE_ACCOUNT")},
@@ -139,6 +147,7 @@ const std::vector<storage_setup>& storages() {
       {"AZURE_agent", "AZURE", true, azurite_http, no_ca, bad_azure, {}, true},
       {"AWS_runtime", "AWS", false, rgw, no_ca, bad_aws, meta, true},
       {"AWS_agent", "AWS", true, rgw, no_ca, bad_aws, meta, true},
+      {"AWS_swift", "AWS", false, swift_s3, no_ca, bad_aws, meta, true},
       {"LOCAL", "LOCAL", false, nothing, no_ca, {}, {}, true},
       // No server can be had of these vendors: strict doubles of our own (doubles/).
       {"GCP_hmac", "GCP", false, gcp_hmac, no_ca, bad_aws, typed_meta("x-goog-meta-fleet"), true},

@@ -56,7 +56,7 @@ std::span<const option_spec> alibaba_oss_options() { return options_table; }
 result<made_driver> make_alibaba_oss(const option_values& options, const driver_context& context) {
   auto region = options.text("region");
   CHECK(check_region(region));
-  TRY(auto place, bucket_place_of(options, "https://oss-" + region + ".aliyuncs.com", rules));
+  TRY(auto place, bucket_place_of(options, "https://oss-" + region + ".aliyuncs.com", false));
   TRY(auto keys, bucket_keys_of(options));
   const bool has_token = !keys.token.empty();
   auto driver = std::make_unique<alibaba_oss_driver>(context, place, std::move(keys), std::move(region));

@@ -335,8 +335,7 @@ class b2_driver final : public driver {
 std::span<const option_spec> b2_options() { return options_table; }
 
 result<made_driver> make_b2(const option_values& options, const driver_context& context) {
-  static constexpr bucket_rules rules{.bucket_in_path = true};
-  TRY(auto place, bucket_place_of(options, "https://api.backblazeb2.com", rules));
+  TRY(auto place, bucket_place_of(options, "https://api.backblazeb2.com", true));
   if (place.at.scheme != "https" && !place.at.is_local_or_ip())
     return fail(errc::invalid_argument, "endpoint", "must be https: the application key travels there");
   if (place.bucket.size() < 6 || place.bucket.find('.') != std::string::npos || place.bucket.starts_with("b2-"))

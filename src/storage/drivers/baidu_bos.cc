@@ -49,7 +49,7 @@ std::span<const option_spec> baidu_bos_options() { return options_table; }
 
 result<made_driver> make_baidu_bos(const option_values& options, const driver_context& context) {
   CHECK(check_region(options.text("region")));
-  TRY(auto place, bucket_place_of(options, "https://" + options.text("region") + ".bcebos.com", rules));
+  TRY(auto place, bucket_place_of(options, "https://" + options.text("region") + ".bcebos.com", false));
   TRY(auto keys, bucket_keys_of(options));
   const bool has_token = !keys.token.empty();
   auto driver = std::make_unique<baidu_bos_driver>(context, place, std::move(keys));

@@ -16,8 +16,7 @@ void set(http::headers& fields, std::string_view name, std::string value) {
 
 }  // namespace
 
-result<bucket_place> bucket_place_of(const option_values& options, std::string_view default_endpoint,
-                                     const bucket_rules& rules) {
+result<bucket_place> bucket_place_of(const option_values& options, std::string_view default_endpoint, bool in_path) {
   bucket_place p;
   auto at = parse_endpoint(options.has("endpoint") ? options.text("endpoint") : default_endpoint);
   if (!at) return fail(std::move(at.error()).at("endpoint"));
@@ -27,10 +26,9 @@ result<bucket_place> bucket_place_of(const option_values& options, std::string_v
   if (!bucket.empty() && !container.empty() && bucket != container)
     return fail(errc::invalid_argument, "bucket", "bucket and container are two words for one thing: give one of them");
   p.bucket = !bucket.empty() ? bucket : !container.empty() ? container : "evp";
-  CHECK(check_container_name(p.bucket, bucket.empty() ? "container" : "bucket", rules.bucket_in_path));
+  CHECK(check_container_name(p.bucket, bucket.empty() ? "container" : "bucket", in_path));
 
-  p.in_path =
-      options.has("pathStyle") ? options.text("pathStyle") == "true" : rules.bucket_in_path || at->is_local_or_ip();
+  p.in_path = options.has("pathStyle") ? options.text("pathStyle") == "true" : in_path || at->is_local_or_ip();
   if (!p.in_path && at->is_local_or_ip())
     return fail(errc::invalid_argument, "pathStyle", "must be true here: an IP address cannot carry the bucket's name");
   if (!p.in_path) at->host = p.bucket + "." + at->host;
@@ -73,6 +71,7 @@ io::task<result<signed_request>> bucket_driver::sign(sign_spec spec) {
   std::optional<std::uint64_t> exact_length;
   if (is_put) {
     CO_CHECK(bind_content_type(r.fields, spec.content_type));
+    if (!spec.sha256.empty()) set(r.fields, rules_.sha256_field, spec.sha256);
     if (spec.create_only) set(r.fields, rules_.create_only.name, std::string(rules_.create_only.value));
     if (!rules_.size_range_field.empty() && (spec.size || spec.max_size))
       set(r.fields, rules_.size_range_field,
@@ -87,8 +86,9 @@ io::task<result<signed_request>> bucket_driver::sign(sign_spec spec) {
   for (const auto& f : r.fields)
     if (arrives_unchanged(f.name)) wanted.fields.push_back(f);
   if (exact_length) bind_length(wanted, *exact_length);
+  CO_TRY(const auto life, co_await grant_life(spec.lifetime));
   const auto now = clock_.now();
-  const auto lifetime = std::chrono::floor<seconds>(spec.lifetime);
+  const auto lifetime = std::chrono::floor<seconds>(life);
   r.expires_at = std::chrono::floor<seconds>(now) + lifetime;
   CO_TRY(r.url, co_await presign(std::move(wanted), now, lifetime));
   if (spec.portless_host) CO_CHECK(check_small_head(r));
@@ -102,13 +102,13 @@ io::task<result<void>> bucket_driver::prepare() {
   const auto code = rules_.error_code(found.body);
   // A key that may write but not list is welcome: the bucket is there.
   if (found.status == 200 || code == "AccessDenied") co_return result<void>();
-  if (found.status != 404) co_return fail(error_of_answer(found, "list the bucket", code));
+  if (found.status != 404) co_return refused(found, "list the bucket");
 
   auto creation = request("PUT", "");
-  CO_TRY(auto made, co_await send(std::move(creation), "", refusal_max_bytes));
+  CO_TRY(auto made, co_await send(std::move(creation), creation_body(), refusal_max_bytes));
   const auto why = rules_.error_code(made.body);
   if (made.status == 200 || made.status == 201 || why == "BucketAlreadyOwnedByYou") co_return result<void>();
-  co_return fail(error_of_answer(made, "create the bucket", why));
+  co_return refused(made, "create the bucket");
 }
 
 io::task<result<void>> bucket_driver::put(std::string object, std::string bytes) {
@@ -155,8 +155,9 @@ io::task<result<signed_request>> bucket_driver::sign_part(sign_spec spec, std::s
   CO_TRY(auto wanted, parts_request("PUT", spec.object, std::move(upload_id)));
   wanted.query.emplace_back("partNumber", std::to_string(part.number));
   if (rules_.caps.enforces.has(bound::size) && rules_.size_range_field.empty()) bind_length(wanted, part.length);
+  CO_TRY(const auto life, co_await grant_life(spec.lifetime));
   const auto now = clock_.now();
-  const auto lifetime = std::chrono::floor<seconds>(spec.lifetime);
+  const auto lifetime = std::chrono::floor<seconds>(life);
   signed_request r{.method = "PUT", .expect = {200}};
   r.expires_at = std::chrono::floor<seconds>(now) + lifetime;
   CO_TRY(r.url, co_await presign(std::move(wanted), now, lifetime));
@@ -220,20 +221,34 @@ auth::signable_request bucket_driver::request(std::string method, std::string_vi
 
 io::task<result<http::response>> bucket_driver::send(auth::signable_request wanted, std::string body,
                                                      std::uint64_t max_bytes, milliseconds patience) {
-  http::request r;
-  r.method = wanted.method;
+  CO_CHECK(co_await credential_end());
+  CO_TRY(auto r, co_await own_request(std::move(wanted), std::move(body)));
   r.ca_pem = ca_pem_;
   r.max_response_bytes = max_bytes;
-  r.fields = wanted.fields;
   if (patience > milliseconds(0)) r.total_timeout = r.stall_timeout = patience;
-  if (r.method == "PUT" || r.method == "POST") r.body = std::move(body);
-  CO_TRY(r.url, co_await presign(std::move(wanted), clock_.now(), own_lifetime));
   auto answer = co_await transport_.send(std::move(r));
   co_return answer;
 }
 
-tl::unexpected<error> bucket_driver::refused(const http::response& answer, std::string_view doing) const {
-  return fail(error_of_answer(answer, doing, rules_.error_code(answer.body)));
+io::task<result<http::request>> bucket_driver::own_request(auth::signable_request wanted, std::string body) {
+  http::request r;
+  r.method = wanted.method;
+  r.fields = wanted.fields;
+  if (r.method == "PUT" || r.method == "POST") r.body = std::move(body);
+  CO_TRY(r.url, co_await presign(std::move(wanted), clock_.now(), own_lifetime));
+  co_return r;
+}
+
+io::task<result<milliseconds>> bucket_driver::grant_life(milliseconds wanted) {
+  CO_TRY(const auto dies, co_await credential_end());
+  if (retired_) co_return fail(retired_error());  // meanwhile
+  co_return lifetime_within(wanted, dies, clock_.now());
+}
+
+tl::unexpected<error> bucket_driver::refused(const http::response& answer, std::string_view doing) {
+  const auto code = rules_.error_code(answer.body);
+  refused_with(code);
+  return fail(error_of_answer(answer, doing, code));
 }
 
 made_driver made_bucket_driver(std::unique_ptr<bucket_driver> driver, const bucket_place& place, bool has_token) {

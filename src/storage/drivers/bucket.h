@@ -16,9 +16,10 @@ struct bound_field {
 /// What differs between vendors beside the signature.
 struct bucket_rules {
   capabilities caps;
-  bool bucket_in_path = false;  ///< else in the host, but for IP addresses and localhost
   /// Where caps.enforces has create_only; value "true" or the like.
   bound_field create_only;
+  /// Where caps.enforces has sha256: the field that names the payload's digest.
+  std::string_view sha256_field;
   /// Where caps.enforces has max_size and size: the field that names the least and the most bytes. Empty: size is bound
   /// by signing Content-Length, where caps.enforces has it.
   std::string_view size_range_field;
@@ -45,9 +46,9 @@ inline constexpr option_spec path_style{"pathStyle", option_spec::kind::boolean,
                                         "bucket in the path instead of the host; needed for an IP address"};
 }  // namespace bucket_options
 
-/// Reads endpoint (or takes the default), bucket or container, and pathStyle. Errors: invalid_argument at the field.
-result<bucket_place> bucket_place_of(const option_values& options, std::string_view default_endpoint,
-                                     const bucket_rules& rules);
+/// Reads endpoint (or takes the default), bucket or container, and pathStyle. `in_path` is the default of pathStyle;
+/// with it a bucket's name may have dots. Errors: invalid_argument at the field.
+result<bucket_place> bucket_place_of(const option_values& options, std::string_view default_endpoint, bool in_path);
 
 /// Keys as nearly all of these vendors have them.
 struct bucket_keys {
@@ -62,7 +63,6 @@ result<void> check_region(std::string_view region);
 
 class bucket_driver : public driver {
  public:
-  /// `rules` are static.
   bucket_driver(const driver_context& context, bucket_place place, const bucket_rules& rules);
 
   capabilities caps() const noexcept override { return rules_.caps; }
@@ -82,13 +82,26 @@ class bucket_driver : public driver {
   void retire() override { retired_ = true; }
 
  protected:
+  /// Makes sure that there is a credential to sign with, and tells when it dies; a driver whose credential is fetched
+  /// does so here. What is signed before the next suspension is signed with that one.
+  virtual io::task<result<timestamp>> credential_end() { co_return timestamp::max(); }
   /// The vendor's own: a URL for this request that is good from `now` for `lifetime`. request.path holds the bucket
   /// where it is in the path; Content-Length is among request.fields where it is to be bound.
   virtual io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) = 0;
 
+  /// A request of the backend itself: with a presigned URL, unless the vendor wants it otherwise.
+  virtual io::task<result<http::request>> own_request(auth::signable_request wanted, std::string body);
+  /// The body that makes the bucket.
+  virtual std::string creation_body() const { return {}; }
+  /// The storage refused a request of the backend's with that error of its own.
+  virtual void refused_with(std::string_view /*code*/) {}
+
   const bucket_place& place() const noexcept { return place_; }
+  timestamp now() const { return clock_.now(); }
 
  private:
+  /// When a grant that is wanted for so long can end: no later than the credential that signs it. Errors: as sign.
+  io::task<result<milliseconds>> grant_life(milliseconds wanted);
   auth::signable_request request(std::string method, std::string_view object) const;
   /// A request about an upload in parts. Errors: unsupported (the vendor takes none).
   result<auth::signable_request> parts_request(std::string method, std::string_view object,
@@ -96,13 +109,13 @@ class bucket_driver : public driver {
   void bind_length(auth::signable_request& wanted, std::uint64_t bytes) const;
   io::task<result<http::response>> send(auth::signable_request wanted, std::string body, std::uint64_t max_bytes,
                                         milliseconds patience = {});
-  tl::unexpected<error> refused(const http::response& answer, std::string_view doing) const;
+  tl::unexpected<error> refused(const http::response& answer, std::string_view doing);
 
   http::transport& transport_;
   const io::clock& clock_;
   std::string ca_pem_;
   bucket_place place_;
-  const bucket_rules& rules_;
+  bucket_rules rules_;
   bool retired_ = false;
 };
 

@@ -32,7 +32,6 @@ constexpr bucket_rules rules{
              .enforces = {bound::object, bound::method, bound::expiry, bound::size, bound::max_size,
                           bound::content_type, bound::create_only},
              .parts = part_limits{}},
-    .bucket_in_path = true,
     .create_only = {"x-goog-if-generation-match", "0"},
     .size_range_field = "x-goog-content-length-range",
 };
@@ -79,7 +78,7 @@ result<gcp_signer> signer_of(const option_values& options) {
 std::span<const option_spec> gcp_options() { return options_table; }
 
 result<made_driver> make_gcp(const option_values& options, const driver_context& context) {
-  TRY(auto place, bucket_place_of(options, "https://storage.googleapis.com", rules));
+  TRY(auto place, bucket_place_of(options, "https://storage.googleapis.com", true));
   TRY(auto signer, signer_of(options));
   auto driver = std::make_unique<gcp_driver>(context, place, std::move(signer));
   return made_bucket_driver(std::move(driver), place, false);

@@ -52,7 +52,7 @@ std::span<const option_spec> huawei_obs_options() { return options_table; }
 
 result<made_driver> make_huawei_obs(const option_values& options, const driver_context& context) {
   CHECK(check_region(options.text("region")));
-  TRY(auto place, bucket_place_of(options, "https://obs." + options.text("region") + ".myhuaweicloud.com", rules));
+  TRY(auto place, bucket_place_of(options, "https://obs." + options.text("region") + ".myhuaweicloud.com", false));
   TRY(auto keys, bucket_keys_of(options));
   const bool has_token = !keys.token.empty();
   auto driver = std::make_unique<huawei_obs_driver>(context, place, std::move(keys));

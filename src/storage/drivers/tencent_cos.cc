@@ -56,7 +56,7 @@ result<made_driver> make_tencent_cos(const option_values& options, const driver_
   if (!options.has("bucket") && !options.has("container"))
     return fail(errc::invalid_argument, "bucket",
                 "missing: COS names buckets with the account's APPID, fleet-1250000000");
-  TRY(auto place, bucket_place_of(options, "https://cos." + options.text("region") + ".myqcloud.com", rules));
+  TRY(auto place, bucket_place_of(options, "https://cos." + options.text("region") + ".myqcloud.com", false));
   TRY(auto keys, bucket_keys_of(options));
   const bool has_token = !keys.token.empty();
   auto driver = std::make_unique<tencent_cos_driver>(context, place, std::move(keys));

@@ -54,7 +54,7 @@ std::span<const option_spec> volcengine_tos_options() { return options_table; }
 result<made_driver> make_volcengine_tos(const option_values& options, const driver_context& context) {
   auto region = options.text("region");
   CHECK(check_region(region));
-  TRY(auto place, bucket_place_of(options, "https://tos-" + region + ".volces.com", rules));
+  TRY(auto place, bucket_place_of(options, "https://tos-" + region + ".volces.com", false));
   TRY(auto keys, bucket_keys_of(options));
   const bool has_token = !keys.token.empty();
   auto driver = std::make_unique<volcengine_tos_driver>(context, place, std::move(keys), std::move(region));

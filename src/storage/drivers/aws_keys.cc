@@ -1,0 +1,88 @@
+#include "storage/drivers/aws_keys.h"
+
+#include <fmt/format.h>
+
+#include "auth/credentials/aws_sts.h"
+#include "auth/credentials/metadata.h"
+
+namespace evp::storage {
+namespace {
+
+/// The token service of the role: the provider's own, or that of the storage itself (Ceph RGW, MinIO).
+result<auth::sts_endpoint> sts_of(const option_values& options, const driver_context& context,
+                                  const bucket_place& where, const std::string& region, const std::string& provider_sts,
+                                  made_driver& made) {
+  const auto given = options.text("stsEndpoint");
+  if (given.empty() && !provider_sts.empty()) return auth::sts_endpoint{provider_sts, region, {}};
+  if (given.empty()) {
+    auto at = where.at;
+    if (!where.in_path) at.host.erase(0, where.bucket.size() + 1);
+    return auth::sts_endpoint{at.origin(), region, context.ca_pem};
+  }
+  auto at = parse_endpoint(given);
+  if (!at) return fail(std::move(at.error()).at("stsEndpoint"));
+  if (!at->target.empty()) return fail(errc::invalid_argument, "stsEndpoint", "must end after host and port");
+  if (at->scheme != "https" && !at->is_local_or_ip())
+    return fail(errc::invalid_argument, "stsEndpoint", "must be https: credentials travel there");
+  made.others.push_back({"stsEndpoint", at->origin()});
+  return auth::sts_endpoint{at->origin(), region, context.ca_pem};
+}
+
+}  // namespace
+
+result<aws_keys> aws_keys_of(const option_values& options, const driver_context& context, const bucket_place& where,
+                             const std::string& region, const std::string& provider_sts, made_driver& made) {
+  const auto web_file = options.text("webIdentityTokenFile");
+  auto from = options.text("credentials");
+  if (from.empty()) from = web_file.empty() ? "static" : "webIdentity";
+  const bool is_static = from == "static", is_web = from == "webIdentity";
+  if (!is_static && !is_web && from != "instance" && from != "container")
+    return fail(errc::invalid_argument, "credentials", "must be static, instance, container or webIdentity");
+  for (const std::string_view field : {"accessKeyId", "secretAccessKey", "sessionToken"})
+    if (!is_static && options.has(field))
+      return fail(errc::invalid_argument, std::string(field), "is for static credentials only: leave it out");
+  if (is_web == web_file.empty())
+    return fail(errc::invalid_argument, "webIdentityTokenFile", "goes together with credentials webIdentity");
+  for (const std::string_view field : {"externalId", "roleSessionName", "stsEndpoint"})
+    if (options.has(field) && !options.has("roleArn"))
+      return fail(errc::invalid_argument, "roleArn", fmt::format("is missing: {} says something about a role", field));
+  if (is_web && !options.has("roleArn"))
+    return fail(errc::invalid_argument, "roleArn", "is missing: which role does the web identity assume?");
+
+  aws_keys keys;
+  if (is_static) {
+    TRY(auto given, bucket_keys_of(options));
+    keys.given = {std::move(given.id), std::move(given.key), std::move(given.token)};
+  }
+  if (!is_static && !is_web) {
+    if (!context.metadata)
+      return fail(errc::invalid_argument, "credentials", "this program reaches no metadata service");
+    keys.fetched = from == "instance"
+                       ? auth::make_aws_instance(*context.metadata)
+                       : auth::make_aws_container(*context.metadata, auth::aws_container::from_environment(),
+                                                  context.token_folders);
+  }
+  if (!options.has("roleArn")) return keys;
+
+  auth::aws_role role;
+  role.arn = options.text("roleArn");
+  role.session = options.has("roleSessionName") ? options.text("roleSessionName") : "openevp";
+  role.external_id = options.text("externalId");
+  CHECK(auth::check_role(role));
+  const auto partition = role.arn.substr(4, role.arn.find(':', 4) - 4);
+  role.policy = auth::s3_session_policy(where.bucket, "", partition);
+  TRY(auto sts, sts_of(options, context, where, region, provider_sts, made));
+  if (is_web) {
+    if (auto ok = context.token_folders.check(web_file); !ok)
+      return fail(std::move(ok.error()).at("webIdentityTokenFile"));
+    keys.fetched = auth::make_assume_role_with_web_identity(context.transport, std::move(sts), std::move(role),
+                                                            context.token_folders, web_file);
+    return keys;
+  }
+  auto base = is_static ? auth::make_static_aws(std::exchange(keys.given, {})) : std::move(keys.fetched);
+  keys.fetched =
+      auth::make_assume_role(context.transport, context.clock, std::move(sts), std::move(role), std::move(base));
+  return keys;
+}
+
+}  // namespace evp::storage

@@ -1,0 +1,23 @@
+// Where the credentials of an AWS service come from: given keys, a role, a web identity, or the machine's own.
+#pragma once
+
+#include <memory>
+
+#include "auth/credentials/aws_sts.h"
+#include "storage/drivers/bucket.h"
+
+namespace evp::storage {
+
+/// Keys that the user gave, or where to fetch some.
+struct aws_keys {
+  auth::aws_credentials given;
+  std::unique_ptr<auth::aws_source> fetched;  ///< null: they are given
+};
+
+/// Reads what the options say about credentials, and refuses what contradicts itself. Token services that are asked
+/// are added to made.others; `provider_sts` is the provider's own, empty: the storage's endpoint is it. Errors:
+/// invalid_argument at the field.
+result<aws_keys> aws_keys_of(const option_values& options, const driver_context& context, const bucket_place& where,
+                             const std::string& region, const std::string& provider_sts, made_driver& made);
+
+}  // namespace evp::storage
