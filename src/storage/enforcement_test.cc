@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/encoding.h"
+#include "base/test_rsa_key.h"
 #include "storage/driver.h"
 #include "storage/drivers/s3_providers.h"
 
@@ -50,6 +51,14 @@ std::vector<setup> setups() {
        {{"authUrl", "https://swift.example/auth/v1.0"},
         {"username", "acc:evp"},
         {"password", "p"},
+      {"OCI",
+       "OCI",
+       {{"region", "eu-frankfurt-1"},
+        {"namespace", "ns"},
+        {"tenancy", "ocid1.tenancy.oc1..a"},
+        {"user", "ocid1.user.oc1..a"},
+        {"fingerprint", "20:3b:97:13:55:1c:5b:0d:d3:37:d8:50:4e:c5:3a:34"},
+        {"privateKey", test_rsa_key::make().private_pem}}},
         {"tempUrlKey", "0123456789abcdef"},
         {"endpoint", "https://swift.example/v1/AUTH_acc"}}},
       {"HTTP, secure_link",

@@ -58,6 +58,14 @@ const std::vector<url_option>& url_options() {
 }
 
 /// Names lead where the test says; a list is answered one after the other, the last for ever.
+      {"OCI",
+       "endpoint",
+       "",
+       {{"namespace", "ns"},
+        {"tenancy", "ocid1.tenancy.oc1..a"},
+        {"user", "ocid1.user.oc1..a"},
+        {"fingerprint", "20:3b:97:13:55:1c:5b:0d:d3:37:d8:50:4e:c5:3a:34"},
+        {"privateKey", test_rsa_key::make().private_pem}}},
 struct scripted_resolver final : resolver {
   std::map<std::string, std::vector<std::string>> names{{"public.example", {"93.184.216.34"}}};
   io::task<result<std::vector<ip_address>>> resolve(std::string host) override {

@@ -144,6 +144,14 @@ const std::vector<storage_setup>& storages() {
   static const std::vector<storage_setup> all = {
       {"AZURE_http", "AZURE", false, azurite_http, no_ca, bad_azure, blob, true},
       {"AZURE_https", "AZURE", false, azurite_https, azurite_ca, bad_azure, {}, true},
+std::map<std::string, std::string> oci() {
+  return {{"endpoint", servers::value("OCI_HTTP")},
+          {"namespace", servers::value("OCI_NAMESPACE")},
+          {"tenancy", servers::value("OCI_TENANCY")},
+          {"user", servers::value("OCI_USER")},
+          {"fingerprint", servers::value("OCI_FINGERPRINT")},
+          {"privateKey", io::read_file(servers::value("OCI_PEM"), 1 << 16).value()}};
+}
       {"AZURE_agent", "AZURE", true, azurite_http, no_ca, bad_azure, {}, true},
       {"AWS_runtime", "AWS", false, rgw, no_ca, bad_aws, meta, true},
       {"AWS_agent", "AWS", true, rgw, no_ca, bad_aws, meta, true},
@@ -205,3 +213,14 @@ const storage_setup& storage_of(std::string_view name) {
 }
 
 }  // namespace evp
+      {"OCI", "OCI", false, oci, no_ca, {{"user", "ocid1.user.oc1..stranger"}}, {}, true, errc::unauthenticated, true},
+      {"OCI_agent",
+       "OCI",
+       true,
+       oci,
+       no_ca,
+       {{"user", "ocid1.user.oc1..stranger"}},
+       {},
+       true,
+       errc::unauthenticated,
+       true},

@@ -12,6 +12,7 @@ import threading
 
 import vendors
 from b2 import B2
+from oci import NAMESPACE, Oci
 from storage_double import serve
 
 
@@ -38,6 +39,10 @@ def main(folder):
     for name in ("Oss", "Cos", "Obs", "Tos", "Bos", "Qiniu"):
         start(name.upper(), getattr(vendors, name), name + "TestId")
     start("B2", B2, "0014f5b0a1testid")
+    oci_key = ("ocid1.tenancy.oc1..test", "ocid1.user.oc1..test", ":".join("%02x" % i for i in range(16)))
+    port = serve(Oci("/".join(oci_key), modulus))
+    lines += ["OCI_HTTP=http://127.0.0.1:%d" % port, "OCI_NAMESPACE=" + NAMESPACE, "OCI_PEM=%s" % (folder / "service_account.pem")]
+    lines += ["OCI_%s=%s" % pair for pair in zip(("TENANCY", "USER", "FINGERPRINT"), oci_key)]
     (folder / "env.new").write_text("\n".join(lines) + "\n")
     os.rename(folder / "env.new", folder / "env")
     threading.Event().wait()

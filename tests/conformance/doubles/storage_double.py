@@ -27,7 +27,7 @@ class Request:
     """A request as it came: path and query still encoded, fields in their order."""
 
     def __init__(self, method, target, fields, body):
-        self.method, self.body = method, body
+        self.method, self.target, self.body = method, target, body
         self.path, _, query = target.partition("?")
         self.has_query = "?" in target
         self.query = []  # (name, value), decoded; value None where there is no '='
@@ -187,6 +187,14 @@ def check_body(request):
     md5 = request.field("content-md5")
     if md5 is not None and md5 != base64.b64encode(hashlib.md5(request.body).digest()).decode():
         raise Refused(400, "BadDigest")
+
+
+def is_rsa_signature(modulus, text, signature):
+    """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, 8.2.2), exponent 65537: what is encrypted must be exactly this."""
+    size = (modulus.bit_length() + 7) // 8
+    known = bytes.fromhex("3031300d060960864801650304020105000420") + hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    want = b"\x00\x01" + b"\xff" * (size - len(known) - 3) + b"\x00" + known
+    return len(signature) == size and pow(int.from_bytes(signature, "big"), 65537, modulus) == int.from_bytes(want, "big")
 
 
 def serve(vendor):
