@@ -29,7 +29,11 @@ std::string tempurl_signer::signature(const tempurl_request& r) const {
 secret tempurl_signer::sign(const tempurl_request& r) const {
   std::string url = r.origin;
   append_percent_encoded(url, r.path, true);
-  url += "?temp_url_sig=";
+  return secret(url + query(r).reveal());
+}
+
+secret tempurl_signer::query(const tempurl_request& r) const {
+  std::string url = "?temp_url_sig=";
   append_percent_encoded(url, signature(r));
   url.append("&temp_url_expires=").append(format_unix_seconds(r.expires_at));
   if (!r.prefix.empty()) {

@@ -27,6 +27,8 @@ class tempurl_signer {
   tempurl_signer(hash function, const secret& key) : function_(function), key_(function, key.reveal()) {}
 
   secret sign(const tempurl_request& request) const;
+  /// What sign adds to the URL of an object: "?temp_url_sig=...". For a prefix: of any object.
+  secret query(const tempurl_request& request) const;
   /// The value of temp_url_sig: hexadecimal, or for SHA-512, as its documentation wants, "sha512:<base64url>".
   std::string signature(const tempurl_request& request) const;
 

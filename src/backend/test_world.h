@@ -19,7 +19,7 @@ struct fake_storage {
   std::vector<storage::sign_spec> signs;
   std::uint64_t max_put_bytes = 1000;
   bool takes_parts = false;
-  storage::bounds enforces;
+  storage::bounds enforces, by_form;
   bool can_stat = true;
   std::map<std::string, std::map<unsigned, std::uint64_t>> parts;  ///< sizes that arrived, by upload and number
   milliseconds commit_delay{0};
@@ -35,6 +35,7 @@ class fake_driver final : public storage::driver {
     storage::capabilities c{true, milliseconds(3'600'000), s_.max_put_bytes};
     if (s_.takes_parts) c.parts.emplace();
     c.enforces = s_.enforces;
+    c.by_form = s_.by_form;
     c.can_stat = s_.can_stat;
     return c;
   }

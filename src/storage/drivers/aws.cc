@@ -49,6 +49,10 @@ bucket_rules rules_of(const s3_provider& p) {
     r.caps.enforces = r.caps.enforces.with(bound::sha256);
     r.sha256_field = "x-amz-content-sha256";
   }
+  if (p.forms) {
+    r.caps.by_form = {bound::max_size, bound::prefix};
+    r.caps.enforces = r.caps.enforces.with(bound::max_size).with(bound::prefix);
+  }
   return r;
 }
 
@@ -90,6 +94,10 @@ class aws_driver final : public bucket_driver {
 
   io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
     co_return signer_->presign(request, now, lifetime);
+  }
+
+  io::task<result<auth::post_form>> sign_form(auth::post_policy policy, timestamp now, timestamp expires_at) override {
+    co_return auth::sign_post(*signer_, policy, now, expires_at);
   }
 
   /// Signed in its fields, payload included: so the storage checks what it gets.

@@ -11,8 +11,8 @@ namespace evp::storage {
 /// stack sets (Host, Content-Length, Connection ...). Errors: invalid_argument at "headers".
 result<void> check_fields(const http::headers& fields);
 
-/// False for the fields that HTTP stacks and proxies change on the way (User-Agent, Accept, Via ...): those are sent, but
-/// cannot be signed.
+/// False for the fields that HTTP stacks and proxies change on the way (User-Agent, Accept, Via ...): those are sent,
+/// but cannot be signed.
 bool arrives_unchanged(std::string_view field);
 
 /// Checks 1 s <= lifetime <= max. Errors: invalid_argument at "expirationDuration".
@@ -54,7 +54,8 @@ error error_of_answer(const http::response& answer, std::string_view doing, std:
 /// The text between <Code> and </Code> in an S3 error document; empty where there is none.
 std::string s3_error_code(std::string_view body);
 
-/// The text of the first "name":"..." in a JSON document, if it has no escapes; else empty. For short answers of vendors.
+/// The text of the first "name":"..." in a JSON document, if it has no escapes; else empty. For short answers of
+/// vendors.
 std::string json_text_in(std::string_view body, std::string_view name);
 /// "Code" or "code" of a JSON error document.
 std::string json_error_code(std::string_view body);
