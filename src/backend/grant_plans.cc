@@ -34,6 +34,20 @@ std::size_t bytes_of(const wire::grant_part& p) {
   return n;
 }
 
+wire::grant_part to_part(storage::signed_request made, unsigned number, std::uint64_t offset, std::uint64_t length) {
+  wire::grant_part part;
+  part.number = number;
+  part.offset = offset;
+  part.length = length;
+  part.method = std::move(made.method);
+  part.url = std::move(made.url);
+  for (auto& f : made.fields) part.headers.push_back({std::move(f.name), std::move(f.value)});
+  part.expect = std::move(made.expect);
+  part.body_prefix = std::move(made.body_prefix);
+  part.body_suffix = std::move(made.body_suffix);
+  return part;
+}
+
 storage::sign_spec spec_of_row(const live_service& s, const upload& row) {
   storage::sign_spec spec;
   spec.object = row.object;
@@ -53,6 +67,16 @@ bool grants::goes_in_parts(const live_service& s, const wire::storage_token_requ
   return caps.parts && *r.size > std::min(limits.parts_above, caps.max_put_bytes);
 }
 
+result<wire::grant_plan> grants::plan_of_one_part(storage::signed_request made, const wire::storage_token_request& r) {
+  if (!r.accepts("plan/1"))
+    return fail(errc::unsupported, "this storage takes no plain PUT, and this device's agent can send nothing else");
+  if (!r.size) return fail(errc::invalid_argument, "size", "is missing: this storage needs the file's size beforehand");
+  wire::grant_plan out;
+  out.part_bytes = std::max<std::uint64_t>(*r.size, 1);
+  out.parts.push_back(to_part(std::move(made), 1, 0, *r.size));
+  return out;
+}
+
 io::task<result<wire::storage_token_response>> grants::plan(std::shared_ptr<live_service> s,
                                                             std::shared_ptr<upload> row,
                                                             wire::storage_token_request r) const {
@@ -69,7 +93,7 @@ io::task<result<wire::storage_token_response>> grants::plan(std::shared_ptr<live
   out.plan.emplace();
   out.plan->part_bytes = row->part_bytes;
   out.plan->part_count = part_count(*r.size, row->part_bytes);
-  out.plan->parallel = limits_.parts_in_parallel;
+  out.plan->parallel = limits.in_order ? 1 : limits_.parts_in_parallel;
   auto expires = std::make_shared<timestamp>();
   auto parts = co_await sign_parts(s, *row, 1, out.plan->part_count, expires);
   if (!parts) {
@@ -89,20 +113,12 @@ io::task<result<std::vector<wire::grant_part>>> grants::sign_parts(std::shared_p
   std::vector<wire::grant_part> out;
   std::size_t bytes = 0;
   for (unsigned n = first; n <= last && out.size() < wire::max_page_parts && bytes < page_bytes; ++n) {
-    wire::grant_part part;
-    part.number = n;
-    part.offset = (n - 1) * row.part_bytes;
-    part.length = std::min(row.part_bytes, *row.size_declared - part.offset);
+    const storage::part_place place{n, (n - 1) * row.part_bytes,
+                                    std::min(row.part_bytes, *row.size_declared - (n - 1) * row.part_bytes)};
     auto spec = spec_of_row(*s, row);
-    const storage::part_place place{n, part.offset, part.length};
     CO_TRY(auto made, co_await s->driver->sign_part(std::move(spec), row.parts_id, place));
-    part.method = std::move(made.method);
-    part.url = std::move(made.url);
-    for (auto& f : made.fields) part.headers.push_back({std::move(f.name), std::move(f.value)});
-    part.expect = std::move(made.expect);
-    part.body_prefix = std::move(made.body_prefix);
-    part.body_suffix = std::move(made.body_suffix);
     if (out.empty() || made.expires_at < *expires_at) *expires_at = made.expires_at;
+    auto part = to_part(std::move(made), n, place.offset, place.length);
     bytes += bytes_of(part);
     if (!out.empty() && bytes > page_bytes) break;
     out.push_back(std::move(part));

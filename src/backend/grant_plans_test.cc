@@ -66,6 +66,42 @@ TEST_F(plans_test, a_large_file_goes_in_parts_where_device_and_storage_can) {
   EXPECT_EQ(whole.failure->code(), errc::too_large);
 }
 
+TEST_F(plans_test, a_storage_that_wants_parts_in_order_gets_one_at_a_time) {
+  EXPECT_GT(issue(20 * mib).plan->parallel, 1u);
+  cloud_.parts_in_order = true;
+  EXPECT_EQ(issue(20 * mib).plan->parallel, 1u);
+}
+
+TEST_F(plans_test, an_upload_that_is_no_plain_put_is_a_plan_of_one_part) {
+  cloud_.grant.emplace();
+  cloud_.grant->method = "POST";
+  cloud_.grant->body_prefix = secret("form ");
+  const auto g = issue(7);
+  ASSERT_TRUE(g.plan);
+  EXPECT_TRUE(g.url.empty());
+  EXPECT_EQ(g.plan->part_count, 1u);
+  EXPECT_EQ(g.plan->part_bytes, 7u);
+  const auto& part = g.plan->parts.at(0);
+  EXPECT_EQ(part.method, "POST");
+  EXPECT_EQ(part.length, 7u);
+  EXPECT_EQ(part.body_prefix.reveal(), "form ");
+  EXPECT_THAT(part.url.reveal(), HasSubstr("https://storage.example/cam-1/up/big.bin"));
+  EXPECT_EQ(g.expires_in, milliseconds(120'000));
+  cloud_.objects["cam-1/up/big.bin"] = "seven b";
+  EXPECT_TRUE(report(g.grant_id, 7).verified);
+
+  EXPECT_EQ(issue(0).plan->part_bytes, 1u) << "an empty file has one part too";
+  EXPECT_EQ(renew(g.grant_id, 1, 1).failure->code(), errc::not_found) << "asked for anew instead";
+  EXPECT_EQ(issue(7, {"report/1"}).failure->code(), errc::unsupported);
+  auto unsized = ask("77", "big.bin");
+  unsized.accept = {"plan/1"};
+  EXPECT_EQ(run(b_->grants.issue("cam-1", unsized, wire::dialect::evp2)).failure->field(), "size");
+  auto download = ask("78", "big.bin");
+  download.operation = wire::blob_operation::get;
+  cloud_.grant.reset();
+  EXPECT_FALSE(run(b_->grants.issue("cam-1", download, wire::dialect::evp2)).plan);
+}
+
 TEST_F(plans_test, a_bound_that_no_part_can_carry_keeps_a_file_in_one_piece) {
   auto bounded = input();
   bounded.bounds.create_only = true;

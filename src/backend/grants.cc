@@ -230,12 +230,16 @@ io::task<result<wire::storage_token_response>> grants::sign(std::shared_ptr<live
   wire::storage_token_response out;
   out.reqid = r.reqid;
   out.operation = r.operation;
-  out.url = std::move(made.url);
-  for (auto& h : made.fields) out.headers.push_back({std::move(h.name), std::move(h.value)});
   out.expires_at = made.expires_at;
-  if (is_older_agent) co_return out;
-  out.expires_in = std::max(milliseconds(0), made.expires_at - clock_.now());
-  out.expect = std::move(made.expect);
+  if (!is_older_agent) out.expires_in = std::max(milliseconds(0), made.expires_at - clock_.now());
+  const bool is_plain = made.method == "PUT" && made.body_prefix.empty() && made.body_suffix.empty();
+  if (!is_get && !is_plain) {
+    CO_TRY(out.plan, plan_of_one_part(std::move(made), r));
+  } else {
+    out.url = std::move(made.url);
+    for (auto& h : made.fields) out.headers.push_back({std::move(h.name), std::move(h.value)});
+    if (!is_older_agent) out.expect = std::move(made.expect);
+  }
   if (r.accepts("certificate/1")) out.certificate_id = s->view.certificate_id;
   co_return out;
 }

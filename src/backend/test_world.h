@@ -18,7 +18,8 @@ struct fake_storage {
   int retired = 0;
   std::vector<storage::sign_spec> signs;
   std::uint64_t max_put_bytes = 1000;
-  bool takes_parts = false;
+  bool takes_parts = false, parts_in_order = false;
+  std::optional<storage::signed_request> grant;  ///< what every signature is like, where not a plain PUT
   storage::bounds enforces, by_form;
   bool can_stat = true;
   std::map<std::string, std::map<unsigned, std::uint64_t>> parts;  ///< sizes that arrived, by upload and number
@@ -34,6 +35,7 @@ class fake_driver final : public storage::driver {
   storage::capabilities caps() const noexcept override {
     storage::capabilities c{true, milliseconds(3'600'000), s_.max_put_bytes};
     if (s_.takes_parts) c.parts.emplace();
+    if (s_.takes_parts) c.parts->in_order = s_.parts_in_order;
     c.enforces = s_.enforces;
     c.by_form = s_.by_form;
     c.can_stat = s_.can_stat;
@@ -42,8 +44,8 @@ class fake_driver final : public storage::driver {
   io::task<result<storage::signed_request>> sign(storage::sign_spec spec) override {
     if (s_.sign_failure) co_return fail(*s_.sign_failure);
     s_.signs.push_back(spec);
-    storage::signed_request out;
-    out.method = "PUT";
+    auto out = s_.grant.value_or(storage::signed_request{});
+    if (out.method.empty()) out.method = spec.op == storage::operation::get ? "GET" : "PUT";
     out.url = secret(endpoint_ + "/" + spec.object + "?sig=" + std::to_string(s_.signs.size()));
     out.fields = spec.fields;
     out.expect = {201};

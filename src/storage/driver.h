@@ -116,6 +116,7 @@ struct part_limits {
   std::uint64_t max_bytes = 5ULL << 30;
   unsigned max_parts = 10'000;
   std::uint64_t multiple_of = 1;  ///< a part's size is a multiple of this
+  bool in_order = false;          ///< only one part at a time, in ascending order
 };
 
 /// A part that is to be sent.

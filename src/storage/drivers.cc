@@ -16,6 +16,7 @@ std::span<const driver_type> table() {
       {"HUAWEI_OBS", huawei_obs_options(), make_huawei_obs},
       {"VOLCENGINE_TOS", volcengine_tos_options(), make_volcengine_tos},
       {"BAIDU_BOS", baidu_bos_options(), make_baidu_bos},
+      {"B2", b2_options(), make_b2},
       {"QINIU", qiniu_options(), make_qiniu},
       {"HTTP", http_options(), make_http},
       {"LOCAL", local_options(), make_local},

@@ -44,6 +44,7 @@ std::vector<setup> setups() {
       {"VOLCENGINE_TOS", "VOLCENGINE_TOS", keys},
       {"BAIDU_BOS", "BAIDU_BOS", keys},
       {"QINIU", "QINIU", {{"accessKeyId", "AK"}, {"secretAccessKey", "SK"}, {"domain", "https://files.example.com"}}},
+      {"B2", "B2", {{"applicationKeyId", "id"}, {"applicationKey", "key"}, {"bucket", "my-fleet"}}},
       {"SWIFT",
        "SWIFT",
        {{"authUrl", "https://swift.example/auth/v1.0"},

@@ -51,6 +51,7 @@ const std::vector<url_option>& url_options() {
       {"QINIU", "endpoint", "", keys},
       {"QINIU", "managementEndpoint", "", keys},
       {"QINIU", "domain", "", keys},
+      {"B2", "endpoint", "", {{"applicationKeyId", "id"}, {"applicationKey", "k"}, {"bucket", "my-fleet"}}},
       {"WEBHOOK", "endpoint", "/hook", {{"webhookSecret", "0123456789abcdef0123456789abcdef"}}},
   };
   return all;
@@ -224,6 +225,22 @@ TEST_F(url_attacks_test, what_a_webhook_answers_cannot_send_the_backend_inside) 
   ASSERT_TRUE(made);
   EXPECT_EQ(run(made->instance->put("x", "y")).error().code(), errc::permission_denied);
   EXPECT_THAT(reached(), testing::ElementsAre("93.184.216.34"));
+}
+
+TEST_F(url_attacks_test, what_backblaze_answers_cannot_send_the_backend_inside) {
+  const auto b2 = std::find_if(url_options().begin(), url_options().end(), [](auto& o) { return o.type == "B2"; });
+  for (const std::string url : {"https://169.254.169.254", "https://127.0.0.1", "http://public.example", "file:///x"}) {
+    net.seen.clear();
+    net.answer = [&](const http::request&) {
+      return answered(200, R"({"accountId":"a","authorizationToken":"t","apiInfo":{"storageApi":{"apiUrl":")" + url +
+                               R"(","downloadUrl":")" + url + R"("}}})");
+    };
+    const auto made = make(*b2, "https://public.example");
+    use(*made->instance);
+    EXPECT_THAT(reached(), testing::ElementsAre("93.184.216.34"));
+    for (const auto& r : net.seen)
+      EXPECT_THAT(r.url.reveal(), testing::EndsWith("/b2_authorize_account")) << "only the login itself was reached";
+  }
 }
 
 TEST_F(url_attacks_test, a_key_file_cannot_send_the_backend_inside) {

@@ -34,6 +34,23 @@ struct conformance : testing::TestWithParam<storage_setup> {
     ASSERT_TRUE(run(driver->prepare()));
   }
 
+  void TearDown() override { return_to_now(); }
+
+  /// What `make` gives, and then an hour passes: on the backend's clock, or on that of the storage until
+  /// return_to_now().
+  template <class F>
+  auto made_an_hour_ago(F make) {
+    const bool own = GetParam().own_clock;
+    if (!own) clock.advance(-std::chrono::hours(1));
+    auto made = make();
+    if (own) move_storages_clock("3600");
+    if (!own) clock.advance(std::chrono::hours(1));
+    return made;
+  }
+  void return_to_now() {
+    if (moved_) move_storages_clock("0");
+  }
+
   /// One for each setup, since some share a server.
   std::string container() const {
     auto name = "evp-" + GetParam().name;
@@ -100,7 +117,7 @@ struct conformance : testing::TestWithParam<storage_setup> {
     // BOS's signature is the end of its last parameter, Kodo's follows the access key in its token.
     for (const auto& [mark, offset] :
          {std::pair("ignature=", 9), std::pair("sig=", 4), std::pair("md5=", 4), std::pair("authorization=", -1),
-          std::pair("token=", 0), std::pair("\"token\"", 0)}) {
+          std::pair("token=", 0), std::pair("\"token\"", 0), std::pair("/p/", 3)}) {
       auto at = text.find(mark);
       if (at == text.npos) continue;
       at = offset < 0 ? text.size() - 1 : offset > 0 ? at + std::size_t(offset) : text.find(':', at) + 1;
@@ -122,7 +139,7 @@ struct conformance : testing::TestWithParam<storage_setup> {
     holder = secret(forged(holder));
     return g;
   }
-  /// The grant with another word in place of one in its URL or in the text around the bytes.
+  /// The grant with another word in place of one in its URL, its fields or the text around the bytes.
   static storage::signed_request renamed(storage::signed_request g, std::string_view from, std::string_view to) {
     bool found = false;
     for (auto* part : {&g.url, &g.body_prefix}) {
@@ -132,11 +149,25 @@ struct conformance : testing::TestWithParam<storage_setup> {
       *part = secret(text.replace(at, from.size(), to));
       found = true;
     }
+    for (auto& f : g.fields) {
+      const auto at = f.value.find(from);
+      if (at == f.value.npos) continue;
+      f.value.replace(at, from.size(), to);
+      found = true;
+    }
     EXPECT_TRUE(found);
     return g;
   }
 
   io::system_clock device_clock;
+
+ private:
+  void move_storages_clock(const std::string& seconds_ahead) {
+    const auto url = GetParam().options().at("endpoint") + "/double/clock";
+    EXPECT_EQ(status("POST", url, {}, seconds_ahead), 204);
+    moved_ = seconds_ahead != "0";
+  }
+  bool moved_ = false;
 };
 
 inline std::string name_of(const testing::TestParamInfo<storage_setup>& info) { return info.param.name; }

@@ -125,6 +125,11 @@ std::map<std::string, std::string> qiniu() {
   options["managementEndpoint"] = options["domain"] = options["endpoint"];
   return options;
 }
+std::map<std::string, std::string> b2() {
+  return {{"endpoint", servers::value("B2_HTTP")},
+          {"applicationKeyId", servers::value("B2_ID")},
+          {"applicationKey", servers::value("B2_KEY")}};
+}
 
 }  // namespace
 
@@ -161,6 +166,17 @@ const std::vector<storage_setup>& storages() {
       {"TOS", "VOLCENGINE_TOS", false, tos, no_ca, bad_aws, typed_meta("x-tos-meta-fleet")},
       {"BOS", "BAIDU_BOS", false, bos, no_ca, bad_aws, typed_meta("x-bce-meta-fleet")},
       {"QINIU", "QINIU", false, qiniu, no_ca, bad_aws, {}},
+      {"B2",
+       "B2",
+       false,
+       b2,
+       no_ca,
+       {{"applicationKey", wrong_key}},
+       {{"X-Bz-Info-fleet", "north%207"}, {"Content-Type", "image/jpeg"}},
+       true,
+       errc::unauthenticated,
+       true,
+       {"X-Bz-File-Name", "Content-Type", "X-Bz-Info-fleet"}},
       {"AWS_role",
        "AWS",
        false,

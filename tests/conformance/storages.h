@@ -22,6 +22,8 @@ struct storage_setup {
   http::headers service_fields;                          ///< "headers" of the service
   bool has_parts = false;                                ///< takes uploads in parts
   errc refused_as = errc::unauthenticated;               ///< what wrong credentials are to it
+  bool own_clock = false;  ///< grants begin by the storage's clock, not the backend's; its double lets it be moved
+  std::vector<std::string> free_fields;  ///< of grants: the storage takes them with any value
 };
 
 const std::vector<storage_setup>& storages();

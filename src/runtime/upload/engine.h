@@ -247,7 +247,7 @@ class engine {
     std::uint64_t successes_before = 0;  ///< of its storage, at the first of them
     unsigned attempt = 0;                ///< transfers started
     unsigned tries_on_grant = 0;
-    unsigned grants_refused = 0;  ///< 403s
+    unsigned grants_refused = 0;  ///< 401s and 403s
     transfer_result sent;         ///< what is being reported
     std::unique_ptr<parts_state> parts;
   };

@@ -13,7 +13,7 @@ verdict judge(const transfer_result& r, const std::vector<int>& expect) {
                                       : std::find(expect.begin(), expect.end(), r.status) != expect.end();
   if (success) return verdict::success;
   if (r.status == 408 || r.status == 429 || (r.status >= 500 && r.status < 600)) return verdict::retry;
-  if (r.status == 403) return verdict::fresh_grant;
+  if (r.status == 401 || r.status == 403) return verdict::fresh_grant;  // what the grant carries is not taken any more
   return verdict::final;
 }
 

@@ -31,10 +31,13 @@ TEST(retry, overload_and_server_errors_are_tried_again) {
     EXPECT_EQ(judge(answered(status), {}), verdict::retry) << status;
 }
 
-TEST(retry, a_refused_grant_asks_for_a_fresh_one) { EXPECT_EQ(judge(answered(403), {}), verdict::fresh_grant); }
+TEST(retry, a_refused_grant_asks_for_a_fresh_one) {
+  EXPECT_EQ(judge(answered(403), {}), verdict::fresh_grant);
+  EXPECT_EQ(judge(answered(401), {}), verdict::fresh_grant) << "a token in a header has died";
+}
 
 TEST(retry, redirects_and_other_client_errors_are_final) {
-  for (const int status : {100, 301, 302, 304, 307, 308, 400, 401, 404, 409, 412, 413, 600})
+  for (const int status : {100, 301, 302, 304, 307, 308, 400, 404, 409, 412, 413, 600})
     EXPECT_EQ(judge(answered(status), {}), verdict::final) << status;
 }
 

@@ -15,10 +15,6 @@ void set(http::headers& fields, std::string_view name, std::string value) {
   fields.push_back({std::string(name), std::move(value)});
 }
 
-bool is_word(std::string_view s) {
-  return !s.empty() && std::all_of(s.begin(), s.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
-}
-
 }  // namespace
 
 result<bucket_place> bucket_place_of(const option_values& options, std::string_view default_endpoint, bool in_path) {

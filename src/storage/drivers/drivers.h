@@ -17,6 +17,9 @@ result<made_driver> make_local(const option_values& options, const driver_contex
 std::span<const option_spec> alibaba_oss_options();
 result<made_driver> make_alibaba_oss(const option_values& options, const driver_context& context);
 
+std::span<const option_spec> b2_options();
+result<made_driver> make_b2(const option_values& options, const driver_context& context);
+
 std::span<const option_spec> baidu_bos_options();
 result<made_driver> make_baidu_bos(const option_values& options, const driver_context& context);
 

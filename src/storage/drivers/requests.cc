@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace evp::storage {
@@ -30,11 +31,11 @@ constexpr std::string_view credential_codes[] = {
     "TokenRefreshRequired",  "SecurityTokenExpired", "InvalidSecurityToken",
 };
 
-/// A vendor's code is text from outside: short, letters and digits, or nothing.
+/// A vendor's code is text from outside: short, letters, digits and '_', or nothing.
 std::string clean_code(std::string_view code) {
   if (code.size() > 64) return {};
   for (const char c : code)
-    if (!is_alphanumeric(c)) return {};
+    if (!is_alphanumeric(c) && c != '_') return {};
   return std::string(code);
 }
 
@@ -84,6 +85,10 @@ bool arrives_unchanged(std::string_view field) {
   for (const auto name : changing_fields)
     if (http::same_name(field, name)) return false;
   return true;
+}
+
+bool is_word(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
 }
 
 result<void> check_lifetime(milliseconds lifetime, milliseconds max) {

@@ -15,6 +15,9 @@ result<void> check_fields(const http::headers& fields);
 /// but cannot be signed.
 bool arrives_unchanged(std::string_view field);
 
+/// Printable ASCII without white space, and not empty: what keys and tokens look like.
+bool is_word(std::string_view text);
+
 /// Checks 1 s <= lifetime <= max. Errors: invalid_argument at "expirationDuration".
 result<void> check_lifetime(milliseconds lifetime, milliseconds max);
 

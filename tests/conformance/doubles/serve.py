@@ -11,6 +11,7 @@ import sys
 import threading
 
 import vendors
+from b2 import B2
 from storage_double import serve
 
 
@@ -36,6 +37,7 @@ def main(folder):
     lines.append("GCP_RSA_PEM=%s" % (folder / "service_account.pem"))
     for name in ("Oss", "Cos", "Obs", "Tos", "Bos", "Qiniu"):
         start(name.upper(), getattr(vendors, name), name + "TestId")
+    start("B2", B2, "0014f5b0a1testid")
     (folder / "env.new").write_text("\n".join(lines) + "\n")
     os.rename(folder / "env.new", folder / "env")
     threading.Event().wait()

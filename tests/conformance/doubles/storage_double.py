@@ -190,7 +190,10 @@ def check_body(request):
 
 
 def serve(vendor):
-    """Starts a double on a port that the system chooses; gives the port."""
+    """Starts a double on a port that the system chooses; gives the port. A test lets time pass for it by POST /double/clock with the
+    seconds that its clock is to be ahead.
+    """
+    clock = {"ahead": 0}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -209,11 +212,14 @@ def serve(vendor):
                     return self.answer(413, [], b"")
                 body = self.rfile.read(size)
             target = self.path.encode("latin-1").decode("utf-8", "surrogateescape")
+            if target == "/double/clock":
+                clock["ahead"] = int(body)
+                return self.answer(204, [], b"")
             request = Request(self.command, target, self.headers.items(), body)
             try:
                 if self.headers.get("Transfer-Encoding") or self.headers.get("Expect"):
                     raise Refused(411, "MissingContentLength")
-                status, fields, out = vendor.handle(request, time.time())
+                status, fields, out = vendor.handle(request, time.time() + clock["ahead"])
             except Refused as why:
                 status, fields, out = why.status, [], vendor.error_body(why.code)
             self.answer(status, fields, out)
