@@ -16,7 +16,8 @@ struct tempurl_request {
   std::string method = "GET";  ///< GET and PUT also permit HEAD
   std::string origin;          ///< "https://swift.example.com"
   std::string path;            ///< "/v1/AUTH_account/container/object", decoded
-  std::string prefix;          ///< set: what the object's name must begin with; one signature serves all such objects
+  std::string prefix;          ///< set: what the object's name must begin with, and `path` is the container's, with a
+                               ///< '/' at its end; one signature serves all such objects
   std::string address_range;   ///< "1.2.3.4" or "1.2.3.0/24": where the request must come from; empty: anywhere
   timestamp expires_at;        ///< whole seconds
 };

@@ -11,8 +11,10 @@ struct bounds_test : conformance {
   std::optional<storage::signed_request> bounded(storage::bound what, storage::sign_spec s) {
     s.fields = GetParam().service_fields;
     std::erase_if(s.fields, [](const auto& f) { return http::same_name(f.name, "Content-Type"); });
+    const bool no_form = GetParam().agent && driver->caps().by_form.has(what);  // the public agent sends none
+    s.portless_host = no_form;
     auto g = run(driver->sign(std::move(s)));
-    if (!driver->caps().enforces.has(what)) {
+    if (no_form || !driver->caps().enforces.has(what)) {
       EXPECT_EQ(g.error().code(), errc::unsupported);
       return {};
     }
@@ -42,7 +44,8 @@ TEST_P(bounds_test, a_grant_for_at_most_so_many_bytes_takes_no_more) {
   s.max_size = 5;
   const auto g = bounded(storage::bound::max_size, s);
   if (!g) return;
-  EXPECT_TRUE(is_refusal(execute(*g, "123456")));
+  const int answer = execute(*g, "123456");
+  EXPECT_TRUE(is_refusal(answer)) << answer;
   EXPECT_FALSE(exists(s.object));
   EXPECT_THAT(g->expect, testing::Contains(execute(*g, "123")));
 }
@@ -99,7 +102,9 @@ TEST_P(bounds_test, a_grant_for_a_prefix_takes_all_names_that_begin_so_and_no_ot
   if (!g) return;
   for (const auto* name : {"bound/cam-1/a b", "bound/cam-1/deep/\u00e9"}) {
     EXPECT_THAT(g->expect, testing::Contains(execute(with_name(*g, name), "body"))) << name;
-    EXPECT_EQ(run(driver->get(name, 100)).value(), "body");
+    const auto stored = run(driver->get(name, 100));
+    ASSERT_TRUE(stored) << name << ": " << stored.error().message();
+    EXPECT_EQ(*stored, "body");
   }
   for (const auto* name : {"bound/cam-2/a", "bound/cam-1", "other"}) {
     EXPECT_TRUE(is_refusal(execute(with_name(*g, name)))) << name;
@@ -108,7 +113,7 @@ TEST_P(bounds_test, a_grant_for_a_prefix_takes_all_names_that_begin_so_and_no_ot
 }
 
 TEST_P(bounds_test, a_grant_for_a_prefix_can_bound_the_size_too) {
-  if (!enforces(storage::bound::prefix) || !enforces(storage::bound::max_size)) return;
+  if (!enforces(storage::bound::prefix) || !enforces(storage::bound::max_size) || GetParam().agent) return;
   auto s = named("bound/sized/");
   s.is_prefix = true;
   s.max_size = 5;

@@ -74,8 +74,9 @@ class swift_driver final : public driver {
     r.expect = {is_put ? 201 : 200};
     if (is_put) r.fields = spec.fields;
     if (spec.is_prefix) {
+      wanted.path = place.target + "/" + container_ + "/";
       wanted.prefix = std::move(spec.object);
-      r.url = secret(place.origin() + percent_encode(place.target + "/" + container_ + "/", true));
+      r.url = secret(place.origin() + percent_encode(wanted.path, true));
       r.after_name = signer_.query(wanted);
       r.slot = signed_request::name_slot::url;
     } else {
