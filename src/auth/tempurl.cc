@@ -3,25 +3,13 @@
 #include "base/encoding.h"
 
 namespace evp::auth {
-namespace {
-
-/// "/v1/account/container/": the path until the object's name.
-std::string_view container_of(std::string_view path) {
-  std::size_t at = 0;
-  for (int i = 0; i < 4 && at != path.npos; ++i) at = path.find('/', at + (i > 0));
-  return at == path.npos ? path : path.substr(0, at + 1);
-}
-
-}  // namespace
 
 std::string tempurl_signer::signature(const tempurl_request& r) const {
   std::string text;
   if (!r.address_range.empty()) text.append("ip=").append(r.address_range).append("\n");
   text.append(r.method).append("\n").append(format_unix_seconds(r.expires_at)).append("\n");
-  if (r.prefix.empty())
-    text += r.path;
-  else
-    text.append("prefix:").append(container_of(r.path)).append(r.prefix);
+  if (!r.prefix.empty()) text += "prefix:";
+  text.append(r.path).append(r.prefix);
   const auto raw = key_.sign(text);
   return function_ == hash::sha512 ? "sha512:" + to_base64url_padded(raw) : to_hex(raw);
 }
@@ -29,7 +17,11 @@ std::string tempurl_signer::signature(const tempurl_request& r) const {
 secret tempurl_signer::sign(const tempurl_request& r) const {
   std::string url = r.origin;
   append_percent_encoded(url, r.path, true);
-  url += "?temp_url_sig=";
+  return secret(url + query(r).reveal());
+}
+
+secret tempurl_signer::query(const tempurl_request& r) const {
+  std::string url = "?temp_url_sig=";
   append_percent_encoded(url, signature(r));
   url.append("&temp_url_expires=").append(format_unix_seconds(r.expires_at));
   if (!r.prefix.empty()) {

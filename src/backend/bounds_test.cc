@@ -66,6 +66,27 @@ TEST_F(bounds_test, what_it_does_not_enforce_is_said_and_not_asked_of_it) {
   EXPECT_EQ(cloud_.signs.back().size, std::nullopt);
 }
 
+TEST_F(bounds_test, a_bound_that_needs_a_form_is_left_to_the_backend_where_no_form_will_do) {
+  cloud_.enforces = {bound::create_only, bound::max_size};
+  cloud_.by_form = {bound::max_size};
+  EXPECT_EQ(configure({false, 500, ""}).service.enforcement_of(bound::max_size), enforcement::storage);
+  ASSERT_FALSE(issue(std::nullopt).failure);
+  EXPECT_EQ(cloud_.signs.back().max_size, 500u);
+  auto agent = ask("agent", "a.jpg", false);
+  ASSERT_FALSE(run(b_->grants.issue("cam-1", agent, wire::dialect::evp2)).failure);
+  EXPECT_EQ(cloud_.signs.back().max_size, std::nullopt) << "the public agent sends no forms";
+
+  auto in = input();
+  in.bounds = {true, 500, ""};
+  const auto saved = run(b_->services.replace("default", in));
+  ASSERT_TRUE(saved);
+  EXPECT_EQ(saved->service.enforcement_of(bound::max_size), enforcement::backend) << "a form cannot create only";
+  EXPECT_EQ(saved->service.enforcement_of(bound::create_only), enforcement::storage);
+  ASSERT_FALSE(issue(std::nullopt).failure);
+  EXPECT_EQ(cloud_.signs.back().max_size, std::nullopt);
+  EXPECT_TRUE(cloud_.signs.back().create_only);
+}
+
 TEST_F(bounds_test, a_file_declared_too_large_gets_no_grant_and_one_that_is_found_too_large_fails) {
   (void)configure({false, 500, ""});
   const auto refused = issue(501);

@@ -200,7 +200,8 @@ storage::sign_spec grants::spec_of(const live_service& s, std::string object,
 
   // What the storage can refuse by itself it shall; the rest is what the check of the upload finds.
   const auto& wanted = s.view.bounds;
-  const auto can = s.driver->caps().enforces;
+  const auto by_form = s.driver->caps().by_form;
+  const auto can = spec.portless_host ? s.view.enforced.without(by_form) : s.view.enforced;
   if (can.has(storage::bound::create_only)) spec.create_only = wanted.create_only;
   if (can.has(storage::bound::source_address)) spec.source_address = wanted.source_address;
   if (r.size && can.has(storage::bound::size))

@@ -84,10 +84,10 @@ class grants {
 
   // Uploads in parts (grant_plans.cc).
   static bool goes_in_parts(const live_service& s, const wire::storage_token_request& r, const grant_limits& limits);
-  /// Begins the upload and signs its first page; fills parts_id and part_bytes of the row.
   /// A grant that is no plain PUT (a POST, or with text around the bytes), for devices that know plans. Errors:
   /// unsupported (this one does not), invalid_argument (it told no size).
   static result<wire::grant_plan> plan_of_one_part(storage::signed_request made, const wire::storage_token_request& r);
+  /// Begins the upload and signs its first page; fills parts_id and part_bytes of the row.
   io::task<result<wire::storage_token_response>> plan(std::shared_ptr<live_service> s, std::shared_ptr<upload> row,
                                                       wire::storage_token_request r) const;
   /// Signs from first on, at most to last, as many as a message holds. The soonest expiry goes to expires_at.

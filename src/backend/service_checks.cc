@@ -123,6 +123,11 @@ result<void> check_bounds(const service_bounds& b) {
               "bounds.sourceAddress must be an IP address or a network such as 192.0.2.0/24");
 }
 
+storage::bounds enforceable(const storage::capabilities& caps, const service_bounds& asked) {
+  const bool no_form = asked.create_only || !asked.source_address.empty();
+  return no_form ? caps.enforces.without(caps.by_form) : caps.enforces;
+}
+
 void add_bound_warnings(const service_bounds& asked, verification verify, const storage::capabilities& caps,
                         std::vector<std::string>& warnings) {
   if (asked.create_only && !caps.enforces.has(storage::bound::create_only))

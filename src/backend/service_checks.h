@@ -22,6 +22,9 @@ result<milliseconds> read_expiration(const std::string& text, milliseconds max);
 /// A size from 1 on, an address or CIDR network. Errors: invalid_argument at "bounds.maxSize", "bounds.sourceAddress".
 result<void> check_bounds(const service_bounds& b);
 
+/// The bounds that a grant of this service can be given: some of a storage's exclude each other.
+storage::bounds enforceable(const storage::capabilities& caps, const service_bounds& asked);
+
 /// Says which of the bounds that were asked for the storage does not enforce, and what that means.
 void add_bound_warnings(const service_bounds& asked, verification verify, const storage::capabilities& caps,
                         std::vector<std::string>& warnings);

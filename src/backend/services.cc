@@ -263,7 +263,7 @@ io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::
 
   auto live = std::make_shared<live_service>(live_service{view_of(row, *type), c->names, std::move(c->driver)});
   live->view.endpoint = c->endpoint;
-  live->view.enforced = live->driver->caps().enforces;
+  live->view.enforced = enforceable(live->driver->caps(), live->view.bounds);
   if (previous) retire(previous);
   by_name_[row.name] = live;
 
@@ -299,7 +299,7 @@ result<std::shared_ptr<live_service>> services::revive(const sql::service_row& r
   auto live =
       std::make_shared<live_service>(live_service{view_of(row, *type), std::move(out.names), std::move(driver)});
   live->view.endpoint = out.endpoint;
-  live->view.enforced = live->driver->caps().enforces;
+  live->view.enforced = enforceable(live->driver->caps(), live->view.bounds);
   return live;
 }
 

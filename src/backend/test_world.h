@@ -21,7 +21,7 @@ struct fake_storage {
   bool takes_parts = false, parts_in_order = false;
   std::function<void()> on_sign_part = [] {};
   std::optional<storage::signed_request> grant;  ///< what every signature is like, where not a plain PUT
-  storage::bounds enforces;
+  storage::bounds enforces, by_form;
   bool can_stat = true;
   std::map<std::string, std::map<unsigned, std::uint64_t>> parts;  ///< sizes that arrived, by upload and number
   milliseconds commit_delay{0};
@@ -38,6 +38,7 @@ class fake_driver final : public storage::driver {
     if (s_.takes_parts) c.parts.emplace();
     if (s_.takes_parts) c.parts->in_order = s_.parts_in_order;
     c.enforces = s_.enforces;
+    c.by_form = s_.by_form;
     c.can_stat = s_.can_stat;
     return c;
   }

@@ -50,6 +50,11 @@ class bounds {
     out.bits_ |= std::uint32_t(b);
     return out;
   }
+  constexpr bounds without(bounds b) const noexcept {
+    bounds out = *this;
+    out.bits_ &= ~b.bits_;
+    return out;
+  }
 
  private:
   std::uint32_t bits_ = 0;
@@ -70,7 +75,7 @@ struct sign_spec {
   http::headers fields;            ///< the service's extra headers, which the device will send
 
   // Bounds beside object, method and expiry. The caller asks only for what capabilities::enforces has.
-  bool is_prefix = false;  ///< `object` is a prefix, and the grant is good for every name that begins with it
+  bool is_prefix = false;  ///< `object` is a prefix ("cam-1/"), and the grant is good for every name that begins so
   std::optional<std::uint64_t> size, max_size;
   std::string content_type;  ///< empty: any
   std::string sha256;        ///< 64 hexadecimal digits; empty: any bytes
@@ -87,7 +92,17 @@ struct signed_request {
   timestamp expires_at;
   /// Text around the file's bytes, for storages that want a form; Content-Length counts it. At most 8 KiB each.
   secret body_prefix, body_suffix;
+
+  /// Of a grant for a prefix: the name of the object that is to be sent goes to the end of `url` (percent-encoded) or
+  /// of `body_prefix` (as it is), and `after_name` follows it there. See with_name.
+  enum class name_slot { none, url, body };
+  name_slot slot = name_slot::none;
+  secret after_name;
 };
+
+/// The request for one object of a grant for a prefix; the storage refuses a name that begins otherwise. The name has
+/// passed check_object_name.
+signed_request with_name(signed_request grant, std::string_view object);
 
 struct object_info {
   std::uint64_t size = 0;
@@ -125,6 +140,9 @@ struct capabilities {
   bool signs_fields = false;  ///< the storage refuses a request whose extra headers differ from the signed ones
   bool can_stat = true;       ///< false: the credentials may not look at objects, so nothing can be verified
   bounds enforces{bound::object, bound::method, bound::expiry};
+  /// Those of `enforces` that make the grant a form: not together with create_only or source_address, and not for the
+  /// public agent, which sends no forms.
+  bounds by_form{};
   std::optional<part_limits> parts;  ///< nothing: no uploads in parts
 };
 

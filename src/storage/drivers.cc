@@ -1,6 +1,8 @@
 // The table of driver types, and the values of their options.
 #include "storage/drivers/drivers.h"
 
+#include "base/encoding.h"
+
 namespace evp::storage {
 namespace {
 
@@ -65,6 +67,17 @@ std::span<const bound_name> bound_names() {
       {bound::https_only, "httpsOnly"},
   };
   return names;
+}
+
+signed_request with_name(signed_request grant, std::string_view object) {
+  using slot = signed_request::name_slot;
+  auto& text = grant.slot == slot::body ? grant.body_prefix : grant.url;
+  if (grant.slot == slot::none) return grant;
+  const auto name = grant.slot == slot::url ? percent_encode(object, true) : std::string(object);
+  text = secret(text.reveal() + name + grant.after_name.reveal());
+  grant.slot = slot::none;
+  grant.after_name = {};
+  return grant;
 }
 
 io::task<result<std::string>> driver::begin_parts(sign_spec) { co_return no_parts(); }

@@ -265,6 +265,52 @@ TEST_F(drivers_test, aws_keeps_requests_for_the_public_agent_small) {
   EXPECT_TRUE(sign(*made->instance, s));
 }
 
+TEST_F(drivers_test, aws_grants_for_a_prefix_are_forms_with_an_open_name) {
+  auto made = make("AWS", aws());
+  auto s = spec(operation::put, "cam-1/");
+  s.is_prefix = true;
+  s.max_size = 100;
+  s.fields = {{"Content-Type", "image/jpeg"}, {"User-Agent", "cam"}};
+  const auto grant = *sign(*made->instance, s);
+  EXPECT_EQ(grant.method, "POST");
+  EXPECT_EQ(grant.url.reveal(), "https://evp.s3.us-east-1.amazonaws.com/");
+  EXPECT_EQ(http::find(grant.fields, "User-Agent"), "cam") << "sent, but no field of the form";
+  const auto one = with_name(grant, "cam-1/a b");
+  const auto text = one.body_prefix.reveal();
+  EXPECT_THAT(text, HasSubstr("name=\"key\"\r\n\r\ncam-1/a b\r\n"));
+  EXPECT_THAT(text, HasSubstr("name=\"Content-Type\"\r\n\r\nimage/jpeg\r\n"));
+  EXPECT_TRUE(text.ends_with("\r\n\r\n"));
+  const auto policy_at = text.find("name=\"Policy\"\r\n\r\n") + 17;
+  const auto policy = *from_base64(text.substr(policy_at, text.find("\r\n", policy_at) - policy_at));
+  EXPECT_THAT(policy, HasSubstr(R"(["content-length-range",0,100])"));
+  EXPECT_THAT(policy, HasSubstr(R"(["starts-with","$key","cam-1/"])"));
+
+  s.create_only = true;
+  EXPECT_EQ(sign(*made->instance, s).error().code(), errc::unsupported);
+  s.create_only = false;
+  s.portless_host = true;
+  EXPECT_EQ(sign(*made->instance, s).error().code(), errc::unsupported) << "the public agent sends no forms";
+  s.op = operation::get;
+  EXPECT_EQ(sign(*made->instance, s).error().code(), errc::unsupported);
+}
+
+TEST_F(drivers_test, azure_grants_a_folder_where_the_account_has_folders) {
+  const options with_key{{"connectionString", "AccountName=someaccount;AccountKey=" + to_base64("0123456789abcdef") +
+                                                  ";BlobEndpoint=https://someaccount.blob.core.windows.net"}};
+  auto s = spec(operation::put, "cam-1/day/");
+  s.is_prefix = true;
+  EXPECT_EQ(sign(*make("AZURE", with_key)->instance, s).error().code(), errc::unsupported);
+  auto folders = with_key;
+  folders.push_back({"hierarchicalNamespace", "true"});
+  const auto made = make("AZURE", folders);
+  const auto one = with_name(*sign(*made->instance, s), "cam-1/day/a b");
+  EXPECT_THAT(one.url.reveal(), StartsWith("https://someaccount.blob.core.windows.net/evp/cam-1/day/a%20b?"));
+  EXPECT_THAT(one.url.reveal(), HasSubstr("&sr=d&"));
+  EXPECT_THAT(one.url.reveal(), HasSubstr("&sdd=2&"));
+  s.object = "cam-1/day";
+  EXPECT_EQ(sign(*made->instance, s).error().code(), errc::unsupported) << "not a folder";
+}
+
 // ---- LOCAL ----
 
 TEST_F(drivers_test, local_grants_lead_to_the_backend_itself) {

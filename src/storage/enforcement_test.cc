@@ -126,10 +126,11 @@ std::string providers_page() {
       "| provider | host ends with | default endpoint | default region | bucket | plain http | createOnly | sha256 | "
       "forms | source |\n|---|---|---|---|---|---|---|---|---|---|\n";
   const auto code = [](std::string_view s) { return s.empty() ? std::string() : "`" + std::string(s) + "`"; };
+  constexpr const char* forms[] = {"", "without a role", "yes"};
   for (const auto& p : s3_providers())
     text += "| " + code(p.name) + " | " + code(p.host_suffix) + " | " + code(p.endpoint) + " | " + code(p.region) +
             " | " + (p.bucket_hosts ? "in the host" : "in the path") + " | " + (p.https_only ? "" : "yes") + " | " +
-            (p.create_only ? "yes" : "") + " | " + (p.payload_sha256 ? "yes" : "") + " | " + (p.forms ? "yes" : "") +
+            (p.create_only ? "yes" : "") + " | " + (p.payload_sha256 ? "yes" : "") + " | " + forms[int(p.forms)] +
             " | " + std::string(p.source) + " |\n";
   return text;
 }

@@ -22,7 +22,7 @@ result<outcome> sign_swift(const source&, const json::object& c) {
   if (r.path.starts_with(prefix_mark)) {  // "prefix:/v1/account/container/<what names begin with>"
     const auto container = r.path.find('/', r.path.find('/', prefix_mark.size() + 4) + 1);
     r.prefix = r.path.substr(container + 1);
-    r.path = r.path.substr(prefix_mark.size(), container + 1 - prefix_mark.size()) + "any";
+    r.path = r.path.substr(prefix_mark.size(), container + 1 - prefix_mark.size());
   }
   r.address_range = text(c, "ip_range");
   r.expires_at = timestamp(seconds(c.at("expires").as_int64()));

@@ -35,7 +35,7 @@ constexpr option_spec options_table[] = {
      "bucket in the path (default but for amazonaws.com), not in the host"},
 };
 
-bucket_rules rules_of(const s3_provider& p) {
+bucket_rules rules_of(const s3_provider& p, bool has_role) {
   bucket_rules r{.caps = {.max_lifetime = seconds(604'800),
                           .max_put_bytes = 5ULL << 30,
                           .signs_fields = true,
@@ -49,6 +49,10 @@ bucket_rules rules_of(const s3_provider& p) {
     r.caps.enforces = r.caps.enforces.with(bound::sha256);
     r.sha256_field = "x-amz-content-sha256";
   }
+  if (p.forms == s3_forms::roles_too || (p.forms == s3_forms::own_keys && !has_role)) {
+    r.caps.by_form = {bound::max_size, bound::prefix};
+    r.caps.enforces = r.caps.enforces.with(bound::max_size).with(bound::prefix);
+  }
   return r;
 }
 
@@ -57,7 +61,9 @@ class aws_driver final : public bucket_driver {
   /// Keys that are given sign by themselves; all else comes from the cache.
   aws_driver(const driver_context& context, bucket_place where, aws_keys keys, std::string region,
              const s3_provider& provider)
-      : bucket_driver(context, std::move(where), rules_of(provider)), region_(std::move(region)), provider_(provider) {
+      : bucket_driver(context, std::move(where), rules_of(provider, keys.fetched != nullptr)),
+        region_(std::move(region)),
+        provider_(provider) {
     if (keys.fetched)
       cache_ = std::make_unique<auth::credential_cache<auth::aws_credentials>>(context.clock, std::move(keys.fetched));
     else
@@ -90,6 +96,10 @@ class aws_driver final : public bucket_driver {
 
   io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
     co_return signer_->presign(request, now, lifetime);
+  }
+
+  io::task<result<auth::post_form>> sign_form(auth::post_policy policy, timestamp now, timestamp expires_at) override {
+    co_return auth::sign_post(*signer_, policy, now, expires_at);
   }
 
   /// Signed in its fields, payload included: so the storage checks what it gets.

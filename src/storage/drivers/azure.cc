@@ -36,6 +36,8 @@ constexpr option_spec options_table[] = {
     {"managedIdentity", option_spec::kind::boolean, false, "use the managed identity of this machine"},
     {"authorityHost", option_spec::kind::url, false, "login service, default https://login.microsoftonline.com"},
     {"container", option_spec::kind::text, false, "container for the objects, default evp; made when missing"},
+    {"hierarchicalNamespace", option_spec::kind::boolean, false,
+     "the account has folders (Data Lake Storage): grants for all files of one become possible"},
 };
 
 constexpr std::string_view api_version = auth::azure_sas_version;
@@ -106,13 +108,14 @@ struct authority {
 
 class azure_driver final : public driver {
  public:
-  azure_driver(const driver_context& context, authority by, endpoint place, std::string container)
+  azure_driver(const driver_context& context, authority by, endpoint place, std::string container, bool has_folders)
       : transport_(context.transport),
         clock_(context.clock),
         ca_pem_(context.ca_pem),
         by_(std::move(by)),
         place_(std::move(place)),
-        container_(std::move(container)) {}
+        container_(std::move(container)),
+        has_folders_(has_folders) {}
 
   capabilities caps() const noexcept override {
     capabilities c{.sign_get = true,
@@ -123,6 +126,7 @@ class azure_driver final : public driver {
     if (by_.made.query.empty()) {
       c.enforces = c.enforces.with(bound::create_only).with(bound::source_address);
       if (place_.scheme == "https") c.enforces = c.enforces.with(bound::https_only);
+      if (has_folders_) c.enforces = c.enforces.with(bound::prefix);
       return c;
     }
     // Whoever holds it holds all of it: nothing is bound to one grant.
@@ -135,6 +139,8 @@ class azure_driver final : public driver {
     CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
     CO_CHECK(check_fields(spec.fields));
     CO_CHECK(check_bounds(spec, caps().enforces));
+    if (spec.is_prefix && !spec.object.ends_with('/'))
+      co_return fail(errc::unsupported, "this storage can bound a grant to a folder only: the prefix must end in '/'");
     CO_TRY(const auto with, co_await grant_key());
     const auto now = clock_.now();
     CO_TRY(const auto life, lifetime_within(spec.lifetime, with.dies, now));
@@ -142,7 +148,17 @@ class azure_driver final : public driver {
     signed_request r{.method = is_put ? "PUT" : "GET", .expect = {is_put ? 201 : 200}};
     r.expires_at = expiry_of(now, life);
     const auto* permissions = !is_put ? "r" : spec.create_only ? "c" : "cw";
-    CO_TRY(r.url, blob_url(with, spec.object, permissions, r.expires_at, spec.source_address));
+    if (spec.is_prefix) {
+      auto sas = sas_for(with, spec.object.substr(0, spec.object.size() - 1), permissions, r.expires_at);
+      sas.depth = int(std::count(spec.object.begin(), spec.object.end(), '/'));
+      CO_TRY(sas.addresses, address_range(spec.source_address));
+      CO_TRY(const auto made, by_.signer.sign(sas));
+      r.url = secret(base() + "/");
+      r.after_name = secret("?" + made.query.reveal());
+      r.slot = signed_request::name_slot::url;
+    } else {
+      CO_TRY(r.url, blob_url(with, spec.object, permissions, r.expires_at, spec.source_address));
+    }
     for (const auto& f : spec.fields)
       if (is_put || !http::same_name(f.name, blob_type)) r.fields.push_back(f);
     if (is_put && http::find(r.fields, blob_type).empty()) r.fields.push_back({std::string(blob_type), "BlockBlob"});
@@ -346,17 +362,23 @@ class azure_driver final : public driver {
     return first == last ? first.to_string() : first.to_string() + "-" + last.to_string();
   }
 
+  auth::azure_service_sas sas_for(const signing& with, std::string path, std::string permissions,
+                                  timestamp expires) const {
+    auth::azure_service_sas sas;
+    sas.delegation = with.delegation;
+    sas.container = container_;
+    sas.path = std::move(path);
+    sas.permissions = std::move(permissions);
+    sas.expires = std::min(expires, with.dies);
+    sas.protocol = protocol();
+    return sas;
+  }
+
   result<secret> blob_url(const signing& with, const std::string& object, std::string permissions, timestamp expires,
                           const std::string& source_address = {}) const {
     const auto blob = base() + "/" + percent_encode(object, true) + "?";
     if (!by_.made.query.empty()) return secret(blob + by_.made.query.reveal());
-    auth::azure_service_sas sas;
-    sas.delegation = with.delegation;
-    sas.container = container_;
-    sas.path = object;
-    sas.permissions = std::move(permissions);
-    sas.expires = std::min(expires, with.dies);
-    sas.protocol = protocol();
+    auto sas = sas_for(with, object, std::move(permissions), expires);
     TRY(sas.addresses, address_range(source_address));
     TRY(const auto made, by_.signer.sign(sas));
     return secret(blob + made.query.reveal());
@@ -381,6 +403,7 @@ class azure_driver final : public driver {
   authority by_;
   endpoint place_;
   std::string container_;
+  bool has_folders_;  ///< of the account: a hierarchical namespace
   bool retired_ = false;
 };
 
@@ -474,6 +497,17 @@ constexpr std::string_view identity_options[] = {"tenantId",          "clientId"
                                                  "clientCertificate", "federatedTokenFile", "managedIdentity",
                                                  "authorityHost"};
 
+result<made_driver> with_driver(made_driver made, const option_values& options, const driver_context& context,
+                                authority by, endpoint place) {
+  auto container = options.has("container") ? options.text("container") : "evp";
+  CHECK(check_container_name(container, "container", false));
+  if (auto w = plain_http_warning(place); !w.empty()) made.warnings.push_back(std::move(w));
+  made.endpoint = place.origin();
+  made.instance = std::make_unique<azure_driver>(context, std::move(by), std::move(place), std::move(container),
+                                                 options.text("hierarchicalNamespace") == "true");
+  return made;
+}
+
 /// SAS or identity: what signs without the account's key.
 result<made_driver> make_keyless(const option_values& options, const driver_context& context) {
   made_driver made;
@@ -498,12 +532,7 @@ result<made_driver> make_keyless(const option_values& options, const driver_cont
     by.delegation =
         std::make_unique<auth::credential_cache<auth::azure_delegation_key>>(context.clock, std::move(keys));
   }
-  auto container = options.has("container") ? options.text("container") : "evp";
-  CHECK(check_container_name(container, "container", false));
-  if (auto w = plain_http_warning(place); !w.empty()) made.warnings.push_back(std::move(w));
-  made.endpoint = place.origin();
-  made.instance = std::make_unique<azure_driver>(context, std::move(by), std::move(place), std::move(container));
-  return made;
+  return with_driver(std::move(made), options, context, std::move(by), std::move(place));
 }
 
 }  // namespace
@@ -538,13 +567,8 @@ result<made_driver> make_azure(const option_values& options, const driver_contex
       made.warnings.push_back("endpoint and connectionString disagree: " + place.origin() +
                               " (endpoint) is used, not " + other.origin() + ".");
   }
-  auto container = options.has("container") ? options.text("container") : "evp";
-  CHECK(check_container_name(container, "container", false));
-  if (auto w = plain_http_warning(place); !w.empty()) made.warnings.push_back(std::move(w));
-  made.endpoint = place.origin();
   authority by{.signer = std::move(*signer)};
-  made.instance = std::make_unique<azure_driver>(context, std::move(by), std::move(place), std::move(container));
-  return made;
+  return with_driver(std::move(made), options, context, std::move(by), std::move(place));
 }
 
 }  // namespace evp::storage

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/drivers/form.h"
 #include "storage/drivers/s3_parts.h"
 
 namespace evp::storage {
@@ -66,6 +67,11 @@ io::task<result<signed_request>> bucket_driver::sign(sign_spec spec) {
   CO_CHECK(check_lifetime(spec.lifetime, rules_.caps.max_lifetime));
   CO_CHECK(check_fields(spec.fields));
   CO_CHECK(check_bounds(spec, rules_.caps.enforces));
+  const bool sized_by_form = spec.max_size && !spec.size && rules_.caps.by_form.has(bound::max_size);
+  if (spec.is_prefix || sized_by_form) {
+    auto posted = co_await form(std::move(spec));
+    co_return posted;
+  }
   const bool is_put = spec.op == operation::put;
   signed_request r{.method = is_put ? "PUT" : "GET", .fields = std::move(spec.fields), .expect = {200}};
   std::optional<std::uint64_t> exact_length;
@@ -93,6 +99,38 @@ io::task<result<signed_request>> bucket_driver::sign(sign_spec spec) {
   CO_TRY(r.url, co_await presign(std::move(wanted), now, lifetime));
   if (spec.portless_host) CO_CHECK(check_small_head(r));
   co_return r;
+}
+
+/// https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html
+io::task<result<signed_request>> bucket_driver::form(sign_spec spec) {
+  if (spec.op == operation::get) co_return fail(errc::unsupported, "a form can only upload");
+  if (spec.portless_host) co_return fail(errc::unsupported, "this device's agent can send no forms");
+  if (spec.create_only || !spec.sha256.empty() || !spec.source_address.empty())
+    co_return fail(errc::unsupported, "a form cannot be bound to a SHA-256, an address, or names that are free");
+  CO_CHECK(bind_content_type(spec.fields, spec.content_type));
+  auth::post_policy policy{.bucket = place_.bucket};
+  (spec.is_prefix ? policy.key_prefix : policy.key) = spec.object;
+  if (spec.size || spec.max_size) policy.size_bytes = {spec.size.value_or(0), spec.size ? *spec.size : *spec.max_size};
+  http::headers unsigned_fields;
+  for (auto& f : spec.fields) {
+    if (arrives_unchanged(f.name))
+      policy.fields.emplace_back(std::move(f.name), std::move(f.value));
+    else
+      unsigned_fields.push_back(std::move(f));
+  }
+  CO_TRY(const auto life, co_await grant_life(spec.lifetime));
+  const auto now = clock_.now();
+  const auto expires_at = expiry_of(now, life);
+  CO_TRY(const auto fields, co_await sign_form(std::move(policy), now, expires_at));
+  const auto to = request("POST", "");
+  CO_TRY(auto r, form_request(secret(to.scheme + "://" + to.authority + to.path), fields, spec.is_prefix));
+  r.expires_at = expires_at;
+  r.fields.insert(r.fields.end(), unsigned_fields.begin(), unsigned_fields.end());
+  co_return r;
+}
+
+io::task<result<auth::post_form>> bucket_driver::sign_form(auth::post_policy, timestamp, timestamp) {
+  co_return fail(errc::unsupported, "this storage takes no forms");
 }
 
 io::task<result<void>> bucket_driver::prepare() {

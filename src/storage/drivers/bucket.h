@@ -3,6 +3,7 @@
 // scheme.
 #pragma once
 
+#include "auth/post_policy.h"
 #include "auth/request.h"
 #include "storage/drivers/requests.h"
 
@@ -96,12 +97,16 @@ class bucket_driver : public driver {
   /// The storage refused a request of the backend's with that error of its own.
   virtual void refused_with(std::string_view /*code*/) {}
 
+  /// The fields of a form with that policy; only where rules.caps.by_form says so.
+  virtual io::task<result<auth::post_form>> sign_form(auth::post_policy policy, timestamp now, timestamp expires_at);
+
   const bucket_place& place() const noexcept { return place_; }
   timestamp now() const { return clock_.now(); }
 
  private:
   /// When a grant that is wanted for so long can end: no later than the credential that signs it. Errors: as sign.
   io::task<result<milliseconds>> grant_life(milliseconds wanted);
+  io::task<result<signed_request>> form(sign_spec spec);
   auth::signable_request request(std::string method, std::string_view object) const;
   /// A request about an upload in parts. Errors: unsupported (the vendor takes none).
   result<auth::signable_request> parts_request(std::string method, std::string_view object,

@@ -7,10 +7,10 @@
 
 #include <charconv>
 
-#include "base/crypto.h"
 #include "base/encoding.h"
 #include "storage/drivers/bucket.h"
 #include "storage/drivers/drivers.h"
+#include "storage/drivers/form.h"
 
 namespace evp::storage {
 namespace {
@@ -79,10 +79,10 @@ class qiniu_driver final : public driver {
       CO_TRY(r.url, download_url(spec.object, r.expires_at));
       r.method = "GET";
       r.fields = std::move(spec.fields);
+      r.expect = {200};
     } else {
-      r = form(spec, r.expires_at);
+      CO_TRY(r, form(spec, r.expires_at));
     }
-    r.expect.push_back(200);
     co_return r;
   }
 
@@ -98,7 +98,7 @@ class qiniu_driver final : public driver {
   io::task<result<void>> put(std::string object, std::string bytes) override {
     sign_spec spec;
     spec.object = std::move(object);
-    auto grant = form(spec, clock_.now() + own_lifetime);
+    CO_TRY(auto grant, form(spec, clock_.now() + own_lifetime));
     http::request r;
     r.method = grant.method;
     r.url = std::move(grant.url);
@@ -137,28 +137,23 @@ class qiniu_driver final : public driver {
 
  private:
   /// The request for an upload: a form whose last part is the file. A Content-Type of the service is the file's own.
-  signed_request form(const sign_spec& spec, timestamp expires_at) const {
+  result<signed_request> form(const sign_spec& spec, timestamp expires_at) const {
     auth::qiniu_put_policy policy{.bucket = where_.bucket, .object = spec.object, .expires_at = expires_at};
     policy.create_only = spec.create_only;
     policy.most_bytes = spec.size ? spec.size : spec.max_size;
     policy.least_bytes = spec.size;
-
-    const auto boundary = "evp-" + random_id(32);
-    signed_request r{.method = "POST", .url = secret(where_.upload.origin() + "/")};
-    r.expires_at = expires_at;
     std::string type = "application/octet-stream";
+    http::headers others;
     for (const auto& f : spec.fields) {
       if (http::same_name(f.name, content_type))
         type = f.value;
       else
-        r.fields.push_back(f);
+        others.push_back(f);
     }
-    r.fields.push_back({std::string(content_type), "multipart/form-data; boundary=" + boundary});
-    const auto field = "--" + boundary + "\r\nContent-Disposition: form-data; name=";
-    r.body_prefix = secret(field + "\"key\"\r\n\r\n" + spec.object + "\r\n" + field + "\"token\"\r\n\r\n" +
-                           signer_.upload_token(policy).reveal() + "\r\n" + field +
-                           "\"file\"; filename=\"file\"\r\nContent-Type: " + type + "\r\n\r\n");
-    r.body_suffix = secret("\r\n--" + boundary + "--\r\n");
+    const auth::post_form fields{{"key", secret(spec.object)}, {"token", signer_.upload_token(policy)}};
+    TRY(auto r, form_request(secret(where_.upload.origin() + "/"), fields, false, type));
+    r.expires_at = expires_at;
+    r.fields.insert(r.fields.end(), others.begin(), others.end());
     return r;
   }
 

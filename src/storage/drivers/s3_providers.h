@@ -9,6 +9,10 @@
 
 namespace evp::storage {
 
+/// Who may sign POST forms with a policy. With the session policy of a role Ceph RGW 16.2 answers 204 and stores
+/// nothing.
+enum class s3_forms { none, own_keys, roles_too };
+
 /// One provider, or one server software. What is not known for certain about it is not declared: a bound less costs
 /// little, a bound that is ignored costs trust.
 struct s3_provider {
@@ -22,7 +26,7 @@ struct s3_provider {
   bool names_region = false;    ///< a new bucket names its region in a LocationConstraint
   bool create_only = false;     ///< refuses If-None-Match: * for an object that is there
   bool payload_sha256 = false;  ///< checks a signed x-amz-content-sha256
-  bool forms = false;           ///< takes POST forms with a policy
+  s3_forms forms = s3_forms::none;
   std::string_view source;      ///< the page that says so, or how it was tried
 };
 

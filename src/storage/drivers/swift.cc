@@ -51,6 +51,7 @@ class swift_driver final : public driver {
   capabilities caps() const noexcept override {
     // A temporary URL has no maximum of its own; ours is a year, because only a new key revokes one.
     capabilities c{.sign_get = true, .max_lifetime = std::chrono::hours(24 * 365), .max_put_bytes = 5ULL << 30};
+    c.enforces = c.enforces.with(bound::prefix);
     if (digest_ != hash::sha1) c.enforces = c.enforces.with(bound::source_address);  // Ceph RGW does not
     return c;
   }
@@ -72,7 +73,15 @@ class swift_driver final : public driver {
     signed_request r{.method = wanted.method, .expires_at = wanted.expires_at};
     r.expect = {is_put ? 201 : 200};
     if (is_put) r.fields = spec.fields;
-    r.url = signer_.sign(wanted);
+    if (spec.is_prefix) {
+      wanted.path = place.target + "/" + container_ + "/";
+      wanted.prefix = std::move(spec.object);
+      r.url = secret(place.origin() + percent_encode(wanted.path, true));
+      r.after_name = signer_.query(wanted);
+      r.slot = signed_request::name_slot::url;
+    } else {
+      r.url = signer_.sign(wanted);
+    }
     co_return r;
   }
 
