@@ -41,8 +41,9 @@ constexpr bucket_rules rules{
     .caps = {.max_lifetime = seconds(604'800),
              .max_put_bytes = 5ULL << 40,
              .signs_fields = true,
-             .enforces = {bound::object, bound::method, bound::expiry, bound::size, bound::max_size,
+             .enforces = {bound::object, bound::prefix, bound::method, bound::expiry, bound::size, bound::max_size,
                           bound::content_type, bound::create_only},
+             .by_form = {bound::prefix},  // a POST policy, which bounds the size too
              .parts = part_limits{}},
     .create_only = {"x-goog-if-generation-match", "0"},
     .size_range_field = "x-goog-content-length-range",
@@ -172,16 +173,46 @@ class gcp_driver final : public bucket_driver {
     co_return made;
   }
 
+  /// https://cloud.google.com/storage/docs/xml-api/post-object-forms
+  io::task<result<auth::post_form>> sign_form(auth::post_policy policy, timestamp now, timestamp expires_at) override {
+    if (const auto* rsa = std::get_if<auth::goog4_signer>(&signer_))
+      co_return auth::sign_post(*rsa, policy, now, expires_at);
+    if (const auto* hmac = std::get_if<auth::sigv4_signer>(&signer_))
+      co_return auth::sign_goog4_hmac_post(*hmac, policy, now, expires_at);
+    CO_CHECK(co_await know_account());
+    auto& by = std::get<gcp_iam_signer>(signer_);
+    // The form is made around the text that IAM is to sign, and gets its signature afterwards.
+    std::string text;
+    const auto keep = [&text](std::string_view t) -> result<std::string> {
+      text = t;
+      return std::string();
+    };
+    const auth::goog4_signer form(by.account, keep);
+    CO_TRY(auto fields, auth::sign_post(form, policy, now, expires_at));
+    auto signing = auth::gcp_sign_blob(transport_, by.tokens, by.account, text, by.origin);
+    CO_TRY(const auto signature, co_await std::move(signing));
+    for (auto& [name, value] : fields)
+      if (name == "x-goog-signature") value = secret(to_hex(signature));
+    co_return fields;
+  }
+
  private:
   /// A network call for each URL. The signature outlives the token that asked for it, so no grant is cut short.
   io::task<result<secret>> presign_by_iam(auth::signable_request request, timestamp now, seconds lifetime) {
+    CO_CHECK(co_await know_account());
     auto& by = std::get<gcp_iam_signer>(signer_);
-    if (by.account.empty()) { CO_TRY(by.account, co_await auth::gcp_machine_account(*metadata_)); }
     const auth::goog4_signer form(by.account, auth::text_signer());
     auto draft = form.draft(request, now, lifetime);
     auto signing = auth::gcp_sign_blob(transport_, by.tokens, by.account, draft.string_to_sign, by.origin);
     CO_TRY(const auto signature, co_await std::move(signing));
     co_return std::move(draft).finish(signature);
+  }
+
+  io::task<result<void>> know_account() {
+    auto& by = std::get<gcp_iam_signer>(signer_);
+    if (!by.account.empty()) co_return result<void>();
+    CO_TRY(by.account, co_await auth::gcp_machine_account(*metadata_));
+    co_return result<void>();
   }
 
   struct session {

@@ -71,6 +71,7 @@ class oci_driver final : public driver {
   capabilities caps() const noexcept override {
     return {.max_lifetime = std::chrono::hours(24 * 7),  // Oracle names no limit
             .max_put_bytes = 50 * gib,
+            .enforces = capabilities{}.enforces.with(bound::prefix),
             .parts = part_limits{.min_bytes = 1, .max_bytes = 50 * gib}};
   }
 
@@ -82,9 +83,15 @@ class oci_driver final : public driver {
     const bool is_put = spec.op == operation::put;
     signed_request r{.method = is_put ? "PUT" : "GET", .expect = {200}};
     r.expires_at = expiry_of(clock_.now(), spec.lifetime);
-    CO_TRY(const auto par, co_await make_par(spec.object, is_put ? "ObjectWrite" : "ObjectRead", r.expires_at));
+    const std::string access = std::string(spec.is_prefix ? "Any" : "") + (is_put ? "ObjectWrite" : "ObjectRead");
+    CO_TRY(const auto par, co_await make_par(spec.object, access, r.expires_at));
     if (retired_) co_return fail(retired_error());
     r.url = secret(where_.at.origin() + par.uri.reveal());
+    if (spec.is_prefix) {
+      if (!par.uri.reveal().ends_with("/o/"))
+        co_return fail(errc::unavailable, "the storage's pre-authenticated request is not for a prefix");
+      r.slot = signed_request::name_slot::url;
+    }
     if (is_put) r.fields = std::move(spec.fields);
     if (spec.portless_host) CO_CHECK(check_small_head(r));
     co_return r;

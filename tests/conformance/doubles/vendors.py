@@ -173,10 +173,14 @@ class Gcp(V4):
     def handle(self, request, now):
         """https://cloud.google.com/storage/docs/performing-resumable-uploads. A session's URL needs no signature."""
         session = request.parameter("upload_id")
-        if session is None and request.field("x-goog-resumable") is None:
+        is_posted = request.method == "POST" and (request.field("content-type") or "").startswith("multipart/form-data")
+        if session is None and request.field("x-goog-resumable") is None and not is_posted:
             return super().handle(request, now)
-        self.check_form(request)
         bucket, _, key = decode(request.path)[1:].partition("/")
+        if is_posted:
+            with self.store.lock:
+                return self.posted(request, self.store.bucket(bucket.rstrip("/")), bucket, now)
+        self.check_form(request)
         with self.store.lock:
             sessions = self.store.__dict__.setdefault("sessions", {})
             if session is not None:
@@ -193,6 +197,41 @@ class Gcp(V4):
             sessions[session] = {"at": (bucket, key), "bytes": b"", "done": False, "dies": now + WEEK}
             where = "http://%s%s?upload_id=%s" % (request.field("host"), request.path, session)
             return 201, [("Location", where)], b""
+
+    def posted(self, request, objects, bucket, now):
+        """https://cloud.google.com/storage/docs/xml-api/post-object-forms, https://cloud.google.com/storage/docs/authentication/signatures#policy-document"""
+        kind = re.fullmatch(r"multipart/form-data; boundary=([-0-9A-Za-z]{1,70})", request.field("content-type"))
+        if not kind or request.has_query or request.field("content-length") is None:
+            raise Refused(400, "InvalidPolicyDocument")
+        values = form_fields(request.body, kind[1].encode())
+        data = values.pop("file", None)
+        sent = {k: v.decode("utf-8", "surrogateescape") for k, v in values.items()}
+        scope = "%s/%s/%s/%s" % (sent.get("x-goog-date", "")[:8], self.region, self.service, self.terminator)
+        if data is None or sent.get("x-goog-algorithm") != self.algorithm or sent.get("x-goog-credential") != self.id + "/" + scope:
+            raise Refused(403, "AccessDenied")
+        if not self.is_signature(sent.get("policy", ""), scope, sent.get("x-goog-signature", "")):
+            raise Refused(403, "SignatureDoesNotMatch")
+        policy = json.loads(base64.b64decode(sent["policy"], validate=True))
+        if set(policy) != {"conditions", "expiration"}:
+            raise Refused(400, "InvalidPolicyDocument")
+        if now >= calendar.timegm(time.strptime(policy["expiration"], "%Y-%m-%dT%H:%M:%SZ")):
+            raise Refused(400, "ExpiredToken")
+        sent["bucket"], named = bucket, set()
+        for c in policy["conditions"]:
+            if isinstance(c, dict):
+                c = ["eq", "$" + next(iter(c)), next(iter(c.values()))]
+            if c[0] == "content-length-range":
+                if not int(c[1]) <= len(data) <= int(c[2]):
+                    raise Refused(400, "EntityTooLarge")
+                continue
+            value = sent.get(c[1][1:])
+            named.add(c[1][1:])
+            if value is None or not (value == c[2] if c[0] == "eq" else c[0] == "starts-with" and value.startswith(c[2])):
+                raise Refused(403, "AccessDenied")
+        if set(sent) - named - {"policy", "x-goog-signature"} or not {"key", "bucket"} <= named:
+            raise Refused(403, "AccessDenied")
+        objects[sent["key"]] = (data, '"%s"' % hashlib.md5(data).hexdigest())
+        return 204, [], b""
 
     def on_session(self, request, sessions, id, now):
         s = sessions[id]
@@ -474,7 +513,7 @@ def form_fields(body, boundary):
     values = {}
     for part in body[len(mark) + 2:-(len(mark) + 6)].split(b"\r\n" + mark + b"\r\n"):
         head, blank, value = part.partition(b"\r\n\r\n")
-        name = re.match(rb'Content-Disposition: form-data; name="([a-z]+)"', head)
+        name = re.match(rb'Content-Disposition: form-data; name="([-A-Za-z]+)"', head)
         if not name or not blank or name[1].decode() in values:
             raise Refused(400, "malformed form")
         values[name[1].decode()] = value
