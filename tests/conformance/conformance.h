@@ -65,7 +65,14 @@ struct conformance : testing::TestWithParam<storage_setup> {
     options["container"] = container();
     for (const auto& [name, value] : instead) options[name] = value;
     for (const auto& [name, value] : options) values.set(name, secret(value), true);
-    const storage::driver_context c{*client, clock, GetParam().ca_pem(), root(), "http://127.0.0.1:8080", local_key};
+    const storage::driver_context c{*client,
+                                    clock,
+                                    GetParam().ca_pem(),
+                                    root(),
+                                    "http://127.0.0.1:8080",
+                                    local_key,
+                                    nullptr,
+                                    auth::token_folders({servers::value("RGW_TOKENS")})};
     auto made = (*storage::find_driver_type(GetParam().type))->make(values, c);
     if (!made) throw std::runtime_error(made.error().message());
     return std::move(made->instance);
