@@ -12,6 +12,7 @@ import threading
 
 import vendors
 from b2 import B2
+from qiniu import Qiniu
 from storage_double import serve
 
 
@@ -35,8 +36,9 @@ def main(folder):
     start("GCP", vendors.Gcp, "GOOG1TESTACCESSID")
     start("GCP_RSA", vendors.Gcp, "uploads@test.iam.gserviceaccount.com", lambda v: v.with_rsa(modulus))
     lines.append("GCP_RSA_PEM=%s" % (folder / "service_account.pem"))
-    for name in ("Oss", "Cos", "Obs", "Tos", "Bos", "Qiniu"):
+    for name in ("Oss", "Cos", "Obs", "Tos", "Bos"):
         start(name.upper(), getattr(vendors, name), name + "TestId")
+    start("QINIU", Qiniu, "QiniuTestId")
     start("B2", B2, "0014f5b0a1testid")
     (folder / "env.new").write_text("\n".join(lines) + "\n")
     os.rename(folder / "env.new", folder / "env")
