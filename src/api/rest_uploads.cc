@@ -15,7 +15,7 @@ json::object write(const backend::upload& u) {
   o.emplace("object", as_json(u.object));
   o.emplace("operation", u.is_get ? "get" : "put");
   o.emplace("state", as_json(backend::to_string(u.state)));
-  o.emplace("verify", u.is_checked ? "head" : "none");
+  o.emplace("verify", as_json(backend::to_string(u.verify)));
   if (!u.reason.empty()) o.emplace("reason", as_json(u.reason));
   if (u.size_declared) o.emplace("sizeDeclaredBytes", *u.size_declared);
   if (u.size_bytes) o.emplace("sizeBytes", *u.size_bytes);

@@ -116,7 +116,7 @@ TEST_F(bounds_test, without_verification_the_storage_is_not_asked_and_the_ledger
   EXPECT_FALSE(answer.verified) << "nobody has looked";
   EXPECT_EQ(cloud_.stats, 0);
   EXPECT_EQ(row(g.grant_id).state, upload_state::uploaded);
-  EXPECT_FALSE(row(g.grant_id).is_checked);
+  EXPECT_EQ(row(g.grant_id).verify, verification::none);
 
   const auto silent = issue(7);
   clock_.advance(seconds(600));

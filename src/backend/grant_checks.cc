@@ -77,10 +77,34 @@ io::task<result<bool>> grants::settle_report(std::string device, wire::transfer_
     ++counters_.verified;
     co_return true;
   }
+  if (u.verify == verification::put_checksum) {
+    auto outcome = co_await settle_by_checksum(std::move(u), std::move(r));
+    co_return outcome;
+  }
   o.state = upload_state::uploaded;
   CO_CHECK(co_await ledger_.settle(std::move(o)));
   auto outcome = co_await verify(std::move(u), std::move(r));
   co_return outcome;
+}
+
+io::task<result<bool>> grants::settle_by_checksum(upload u, wire::transfer_report r) {
+  upload_outcome o;
+  o.grant_id = u.grant_id;
+  o.size_bytes = r.bytes;
+  if (r.http_status < 200 || r.http_status > 299)
+    o.reason = "the device reports success, but not the storage's: HTTP status " + std::to_string(r.http_status);
+  else if (!r.sha256.empty() && r.sha256 != u.sha256)
+    o.reason = "the device reports other bytes than those whose SHA-256 it declared";
+  else if (u.size_declared && r.bytes != *u.size_declared)
+    o.reason = "the device reports " + std::to_string(r.bytes) + " bytes, not the " + std::to_string(*u.size_declared) +
+               " that it declared";
+  else if (const auto service = services_.find_revision(u.service_id, u.service_revision))
+    o.reason = beyond_limit(*service, r.bytes);
+  o.state = o.reason.empty() ? upload_state::verified : upload_state::failed;
+  CO_CHECK(co_await ledger_.settle(o));
+  ++(o.reason.empty() ? counters_.verified : counters_.mismatched);
+  if (!o.reason.empty()) co_return fail(errc::data_corrupt, o.reason);
+  co_return true;
 }
 
 io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
@@ -105,7 +129,7 @@ io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
       co_return fail(errc::data_corrupt, o.reason);
     }
   }
-  if (!u.is_checked) co_return false;  // the row stays "uploaded": the device's word
+  if (u.verify != verification::head) co_return false;  // the row stays "uploaded": the device's word
   const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
   if (!seen && seen.error().code() != errc::not_found) {
     ++counters_.unverifiable;
@@ -137,7 +161,7 @@ io::task<result<void>> grants::sweep_one(upload u) {
   o.grant_id = u.grant_id;
   o.state = upload_state::expired;
   const auto service = services_.find_revision(u.service_id, u.service_revision);
-  if (u.is_get || !u.is_checked) {
+  if (u.is_get || u.verify != verification::head) {
     o.reason = "no report came before the grant expired";
   } else if (!service) {
     o.reason = "the storage access service was changed or removed before the upload could be checked";

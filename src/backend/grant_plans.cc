@@ -60,11 +60,13 @@ storage::sign_spec spec_of_row(const live_service& s, const upload& row) {
 
 }  // namespace
 
-bool grants::goes_in_parts(const live_service& s, const wire::storage_token_request& r, const grant_limits& limits) {
+bool grants::goes_in_parts(const live_service& s, const wire::storage_token_request& r, verification verify,
+                           const grant_limits& limits) {
   if (r.operation != wire::blob_operation::put || !r.size || !r.accepts("plan/1") || !r.accepts("report/1"))
     return false;
   // These bounds are signed into the request of a whole object; no part could carry them.
-  if (s.view.bounds.create_only || !s.view.bounds.source_address.empty()) return false;
+  if (verify == verification::put_checksum || s.view.bounds.create_only || !s.view.bounds.source_address.empty())
+    return false;
   const auto caps = s.driver->caps();
   return caps.parts && *r.size > std::min(limits.parts_above, caps.max_put_bytes);
 }

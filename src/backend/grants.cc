@@ -18,6 +18,16 @@ std::size_t request_bytes(const storage::signed_request& r) {
   return n;
 }
 
+/// How this upload will be checked. Errors: checksum_required (the device can send the SHA-256, and has not).
+result<verification> verification_of(const live_service& s, const wire::storage_token_request& r) {
+  if (s.view.verify != verification::put_checksum) return s.view.verify;
+  if (r.operation == wire::blob_operation::get) return verification::none;
+  if (r.sha256) return verification::put_checksum;
+  if (!r.accepts("sha256/1")) return verification::none;  // an agent that knows no better uploads all the same
+  return fail(errc::checksum_required, "sha256",
+              "this storage takes a file only with its SHA-256: compute it, then ask again with sha256");
+}
+
 }  // namespace
 
 /// One request under way or answered, shared by all who wait for it.
@@ -157,6 +167,7 @@ io::task<result<wire::storage_token_response>> grants::make(std::string device, 
   if (limit && r.size && *r.size > *limit && r.operation == wire::blob_operation::put)
     co_return fail(errc::too_large, "size",
                    "this storage takes at most " + std::to_string(*limit) + " bytes in a file");
+  CO_TRY(const auto verify, verification_of(*service, r));
   co_await services_.prepare_once(service);
 
   auto row = std::make_shared<upload>();
@@ -171,10 +182,11 @@ io::task<result<wire::storage_token_response>> grants::make(std::string device, 
   row->is_get = r.operation == wire::blob_operation::get;
   row->can_report = r.accepts("report/1");
   row->size_declared = r.size;
-  row->is_checked = service->view.verify == verification::head;
+  row->verify = verify;
+  if (verify == verification::put_checksum) row->sha256 = *r.sha256;
   row->issued_at = row->updated_at = clock_.now();
 
-  const bool in_parts = goes_in_parts(*service, r, limits_);
+  const bool in_parts = goes_in_parts(*service, r, verify, limits_);
   auto signing = in_parts ? plan(service, row, r) : sign(service, object, r);
   CO_TRY(auto out, co_await std::move(signing));
   row->expires_at = in_parts ? clock_.now() + limits_.parts_live_for : *out.expires_at;
@@ -208,6 +220,10 @@ storage::sign_spec grants::spec_of(const live_service& s, std::string object,
     spec.size = r.size;
   else if (can.has(storage::bound::max_size))
     spec.max_size = wanted.max_size;
+  if (s.view.verify == verification::put_checksum && r.sha256) {
+    spec.sha256 = *r.sha256;
+    spec.max_size.reset();  // what is known byte for byte needs no bound that may be another form of grant
+  }
   return spec;
 }
 
@@ -219,7 +235,10 @@ io::task<result<wire::storage_token_response>> grants::sign(std::shared_ptr<live
   if (is_get && !caps.sign_get) co_return fail(errc::unsupported, "this storage offers no downloads");
   if (!is_get && r.size && *r.size > caps.max_put_bytes)
     co_return fail(errc::too_large, "size",
-                   "the storage takes at most " + std::to_string(caps.max_put_bytes) + " bytes in one upload");
+                   "the storage takes at most " + std::to_string(caps.max_put_bytes) +
+                       (s->view.verify == verification::put_checksum && caps.parts
+                            ? " bytes in one piece, as verify put-checksum demands; with verify head it takes more"
+                            : " bytes in one upload"));
 
   auto spec = spec_of(*s, std::move(object), r);
   CO_TRY(auto made, co_await s->driver->sign(std::move(spec)));

@@ -49,7 +49,7 @@ sql::upload_row to_row(const upload& u) {
           .issued_at = to_ms(u.issued_at),
           .expires_at = to_ms(u.expires_at),
           .updated_at = to_ms(u.updated_at),
-          .verify = u.is_checked ? "head" : "none",
+          .verify = std::string(to_string(u.verify)),
           .parts_id = u.parts_id,
           .part_bytes = std::int64_t(u.part_bytes)};
 }
@@ -73,7 +73,7 @@ upload from_row(sql::upload_row r) {
           .issued_at = from_ms(r.issued_at),
           .expires_at = from_ms(r.expires_at),
           .updated_at = from_ms(r.updated_at),
-          .is_checked = r.verify != "none",
+          .verify = verification_from_string(r.verify).value_or(verification::head),
           .parts_id = std::move(r.parts_id),
           .part_bytes = std::uint64_t(r.part_bytes)};
 }

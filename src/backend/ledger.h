@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/page.h"
+#include "backend/verification.h"
 #include "base/time.h"
 #include "io/clock.h"
 #include "sql/database.h"
@@ -35,9 +36,9 @@ struct upload {
   std::string reason;
   bool can_report = false;
   std::optional<std::uint64_t> size_declared, size_bytes;
-  std::string sha256;
+  std::string sha256;  ///< 64 hexadecimal digits, or empty: with put_checksum what was declared, else what was reported
   timestamp issued_at, expires_at, updated_at;
-  bool is_checked = true;        ///< the backend asks the storage for the object; false: the device's word counts
+  verification verify = verification::head;
   std::string parts_id;          ///< the storage's id of an upload in parts; empty: in one piece
   std::uint64_t part_bytes = 0;  ///< of each part but the last
 };

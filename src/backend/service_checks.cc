@@ -97,12 +97,23 @@ result<milliseconds> read_expiration(const std::string& text, milliseconds max) 
   return *read;
 }
 
-std::string_view to_string(verification v) noexcept { return v == verification::head ? "head" : "none"; }
+std::string_view to_string(verification v) noexcept {
+  return v == verification::head ? "head" : v == verification::put_checksum ? "put-checksum" : "none";
+}
 
 result<verification> verification_from_string(std::string_view text) {
-  if (text == "head") return verification::head;
-  if (text == "none") return verification::none;
-  return fail(errc::invalid_argument, "verify", "verify must be head or none");
+  for (const auto v : {verification::head, verification::put_checksum, verification::none})
+    if (text == to_string(v)) return v;
+  return fail(errc::invalid_argument, "verify", "verify must be head, put-checksum or none");
+}
+
+result<void> check_verification(verification v, std::string_view type, const storage::capabilities& caps) {
+  if (v != verification::put_checksum || caps.enforces.has(storage::bound::sha256)) return {};
+  return fail(
+      errc::invalid_argument, "verify",
+      fmt::format("verify put-checksum needs a storage that refuses other bytes than those of a SHA-256, and {} "
+                  "does not: use head, or none where the credentials may only write",
+                  type));
 }
 
 std::string_view to_string(enforcement e) noexcept {
@@ -135,13 +146,17 @@ void add_bound_warnings(const service_bounds& asked, verification verify, const 
   if (!asked.source_address.empty() && !caps.enforces.has(storage::bound::source_address))
     warnings.push_back("bounds.sourceAddress: this storage cannot bind a grant to an address; it has no effect.");
   if (asked.max_size && !caps.enforces.has(storage::bound::max_size) && !caps.enforces.has(storage::bound::size))
-    warnings.push_back(verify == verification::head
-                           ? "bounds.maxSize: this storage cannot refuse a larger object; the backend finds it when it "
-                             "checks the upload, and the upload is failed."
-                           : "bounds.maxSize: neither this storage nor, with verify none, the backend finds a larger "
-                             "object; only what devices declare is checked.");
+    warnings.push_back(
+        verify == verification::head
+            ? "bounds.maxSize: this storage cannot refuse a larger object; the backend finds it when it "
+              "checks the upload, and the upload is failed."
+            : fmt::format("bounds.maxSize: neither this storage nor, with verify {}, the backend finds a "
+                          "larger object; only what devices declare is checked.",
+                          to_string(verify)));
   if (verify == verification::head && !caps.can_stat)
-    warnings.push_back("verify: these credentials cannot look at objects; set verify to none, or uploads will fail.");
+    warnings.push_back(
+        fmt::format("verify: these credentials cannot look at objects; set verify to {}, or uploads will fail.",
+                    caps.enforces.has(storage::bound::sha256) ? "put-checksum" : "none"));
 }
 
 }  // namespace evp::backend

@@ -22,6 +22,10 @@ result<milliseconds> read_expiration(const std::string& text, milliseconds max);
 /// A size from 1 on, an address or CIDR network. Errors: invalid_argument at "bounds.maxSize", "bounds.sourceAddress".
 result<void> check_bounds(const service_bounds& b);
 
+/// Whether uploads to a storage of that type can be checked this way. Errors: invalid_argument at "verify", with what
+/// to use instead.
+result<void> check_verification(verification v, std::string_view type, const storage::capabilities& caps);
+
 /// The bounds that a grant of this service can be given: some of a storage's exclude each other.
 storage::bounds enforceable(const storage::capabilities& caps, const service_bounds& asked);
 

@@ -190,6 +190,8 @@ io::task<result<services::checked>> services::check(service_input in) const {
   trial.lifetime = expiration;
   trial.fields = in.headers;
   const auto caps = out.driver->caps();
+  CO_CHECK(check_verification(verify, type->name, caps));
+  if (verify == verification::put_checksum) trial.sha256 = std::string(64, '0');
   trial.create_only = in.bounds.create_only && caps.enforces.has(storage::bound::create_only);
   if (caps.enforces.has(storage::bound::source_address)) trial.source_address = in.bounds.source_address;
   auto trial_signature = out.driver->sign(std::move(trial));

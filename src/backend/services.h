@@ -13,21 +13,13 @@
 
 #include "backend/object_names.h"
 #include "backend/sealing.h"
+#include "backend/verification.h"
 #include "io/clock.h"
 #include "sql/database.h"
 #include "sql/services_store.h"
 #include "storage/driver.h"
 
 namespace evp::backend {
-
-/// How the backend makes sure that an upload arrived.
-enum class verification {
-  head,  ///< it asks the storage for the object and compares the size
-  none,  ///< it does not: the ledger ends with "uploaded", the device's word
-};
-std::string_view to_string(verification v) noexcept;
-/// Errors: invalid_argument at "verify".
-result<verification> verification_from_string(std::string_view text);
 
 /// What uploads to a service are bounded by beside name, method and expiry.
 struct service_bounds {

@@ -27,6 +27,7 @@ constexpr std::array rows{
     row{errc::unavailable, "unavailable", 503, true},
     row{errc::deadline_exceeded, "deadline_exceeded", 504, true},
     row{errc::cancelled, "cancelled", 503, false},
+    row{errc::checksum_required, "checksum_required", 428, false},  // RFC 6585, 3
     row{errc::data_corrupt, "data_corrupt", 500, false},
     row{errc::internal, "internal", 500, false},
 };

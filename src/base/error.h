@@ -24,6 +24,7 @@ enum class errc {
   unavailable,          ///< a peer is out of reach or overloaded: try again later
   deadline_exceeded,    ///< no answer in time: try again
   cancelled,            ///< given up by the caller or by shutdown
+  checksum_required,    ///< a file is taken only with its SHA-256 declared: compute it, then ask again
   data_corrupt,         ///< stored or received bytes fail their check
   internal,             ///< a defect of ours: report it
 };

@@ -23,7 +23,7 @@ struct upload_row {
   std::optional<std::int64_t> size_declared, size_bytes;
   std::string sha256;                                          ///< hexadecimal, as reported, or empty
   std::int64_t issued_at = 0, expires_at = 0, updated_at = 0;  ///< Unix time, ms
-  std::string verify = "head";                                 ///< how the upload is checked: "head" or "none"
+  std::string verify = "head";  ///< how the upload is checked: "head", "put-checksum" or "none"
   std::string parts_id;         ///< the storage's id of an upload in parts; empty: in one piece
   std::int64_t part_bytes = 0;  ///< of each part but the last
 };

@@ -25,7 +25,7 @@ struct service_row {
   std::string certificate;  ///< PEM or empty
   std::int64_t expiration_ms = 0;
   std::string object_name_template;
-  std::string verify;  ///< "head" or "none"
+  std::string verify;  ///< "head", "put-checksum" or "none"
   bool create_only = false;
   std::int64_t max_size = 0;                    ///< bytes; 0: none
   std::string source_address;                   ///< or empty

@@ -83,7 +83,7 @@ struct conformance : testing::TestWithParam<storage_setup> {
     for (const auto& [name, value] : options) values.set(name, secret(value), true);
     storage::driver_context c{*client, clock, GetParam().ca_pem(), root(), "http://127.0.0.1:8080", local_key};
     c.metadata = &metadata;
-    c.token_folders = auth::token_folders({servers::folder() / "doubles"});
+    c.token_folders = auth::token_folders({servers::folder() / "doubles", servers::value("RGW_TOKENS")});
     auto made = (*storage::find_driver_type(GetParam().type))->make(values, c);
     if (!made) throw std::runtime_error(made.error().message());
     return std::move(made->instance);

@@ -41,6 +41,12 @@ std::map<std::string, std::string> rgw_role() {
           {"secretAccessKey", servers::value("RGW_SECRET_KEY")},
           {"roleArn", servers::value("RGW_ROLE_ARN")}};
 }
+std::map<std::string, std::string> rgw_web_identity() {
+  return {{"endpoint", servers::value("RGW_STS_HTTP")},
+          {"credentials", "webIdentity"},
+          {"webIdentityTokenFile", servers::value("RGW_TOKENS") + "/token"},
+          {"roleArn", servers::value("RGW_WEB_ROLE_ARN")}};
+}
 std::map<std::string, std::string> swift_s3() {
   return {{"endpoint", servers::value("SWIFT_HTTP")},
           {"provider", "openstack-swift"},
@@ -67,6 +73,18 @@ std::map<std::string, std::string> swift() {
   return {{"authUrl", servers::value("SWIFT_HTTP") + "/auth/v1.0"},
           {"username", servers::value("SWIFT_USER")},
           {"password", servers::value("SWIFT_KEY")},
+          {"tempUrlKey", "a key for the container of this run"}};
+}
+std::map<std::string, std::string> swift_keystone() {
+  return {{"authUrl", servers::value("KEYSTONE_URL")},       {"username", servers::value("KEYSTONE_USER")},
+          {"password", servers::value("KEYSTONE_PASSWORD")}, {"project", servers::value("KEYSTONE_PROJECT")},
+          {"region", servers::value("KEYSTONE_REGION")},     {"tempUrlKey", "a key for the container of this run"}};
+}
+std::map<std::string, std::string> swift_app_credential() {
+  return {{"authUrl", servers::value("KEYSTONE_URL")},
+          {"applicationCredentialId", servers::value("KEYSTONE_CREDENTIAL")},
+          {"applicationCredentialSecret", servers::value("KEYSTONE_CREDENTIAL_SECRET")},
+          {"region", servers::value("KEYSTONE_REGION")},
           {"tempUrlKey", "a key for the container of this run"}};
 }
 std::map<std::string, std::string> rgw_swift() {
@@ -204,9 +222,9 @@ const std::vector<storage_setup>& storages() {
       {"OSS", "ALIBABA_OSS", false, oss, no_ca, bad_aws, typed_meta("x-oss-meta-fleet"), true},
       {"COS", "TENCENT_COS", false, cos, no_ca, bad_aws, typed_meta("x-cos-meta-fleet"), true},
       {"OBS", "HUAWEI_OBS", false, obs, no_ca, bad_aws, typed_meta("x-obs-meta-fleet"), true},
-      {"TOS", "VOLCENGINE_TOS", false, tos, no_ca, bad_aws, typed_meta("x-tos-meta-fleet")},
-      {"BOS", "BAIDU_BOS", false, bos, no_ca, bad_aws, typed_meta("x-bce-meta-fleet")},
-      {"QINIU", "QINIU", false, qiniu, no_ca, bad_aws, {}},
+      {"TOS", "VOLCENGINE_TOS", false, tos, no_ca, bad_aws, typed_meta("x-tos-meta-fleet"), true},
+      {"BOS", "BAIDU_BOS", false, bos, no_ca, bad_aws, typed_meta("x-bce-meta-fleet"), true},
+      {"QINIU", "QINIU", false, qiniu, no_ca, bad_aws, {}, true},
       {"B2",
        "B2",
        false,
@@ -238,10 +256,28 @@ const std::vector<storage_setup>& storages() {
        meta,
        true,
        errc::permission_denied},  // Ceph's token service calls everything AccessDenied
+      {"AWS_web_identity",
+       "AWS",
+       false,
+       rgw_web_identity,
+       no_ca,
+       {{"roleArn", "arn:aws:iam:::role/fleet"}},  // trusts a user, not the issuer
+       meta,
+       true,
+       errc::permission_denied},
       {"AZURE_entra", "AZURE", false, azurite_entra, azurite_ca, {{"clientSecret", wrong_key}}, {}, true},
       {"AZURE_sas", "AZURE", false, azurite_sas, no_ca, bad_sas, {}, true},
-      {"SWIFT_openstack", "SWIFT", false, swift, no_ca, {{"password", wrong_key}}, {}},
-      {"SWIFT_rgw", "SWIFT", false, rgw_swift, no_ca, {{"password", wrong_key}}, {}},
+      {"SWIFT_openstack", "SWIFT", false, swift, no_ca, {{"password", wrong_key}}, {}, true},
+      {"SWIFT_keystone", "SWIFT", false, swift_keystone, no_ca, {{"password", wrong_key}}, {}, true},
+      {"SWIFT_app_credential",
+       "SWIFT",
+       false,
+       swift_app_credential,
+       no_ca,
+       {{"applicationCredentialSecret", wrong_key}},
+       {},
+       true},
+      {"SWIFT_rgw", "SWIFT", false, rgw_swift, no_ca, {{"password", wrong_key}}, {}, true},
       {"HTTP_dav", "HTTP", false, nginx_dav, no_ca, {{"password", wrong_key}}, {}},
       {"HTTP_bearer", "HTTP", false, nginx_bearer, no_ca, {{"token", wrong_key}}, {}},
       {"HTTP_signed", "HTTP", false, nginx_signed, no_ca, {{"linkSecret", wrong_key + wrong_key}}, {}},

@@ -117,7 +117,12 @@ void world::act(request_grant& a) {
   const auto what = queue_->details(a.id);
   if (!what || !hub_up_) return;
   const bool is_put = what->operation == journal::operation::put;
-  message([this, name = what->remote_name, size = what->size, reqid = a.reqid, is_put] {
+  const bool lacks_checksum = is_put && what->sha256.empty() && chance(15);
+  message([this, name = what->remote_name, size = what->size, reqid = a.reqid, is_put, lacks_checksum] {
+    if (lacks_checksum)
+      return message([this, reqid] {
+        step(event(grant_failed{reqid, error(errc::checksum_required, "with sha256, please"), false}));
+      });
     if (faulty(12)) {
       const bool final = chance(25);
       const bool malformed = chance(20);
@@ -227,14 +232,27 @@ transfer_result world::answer_of_storage() {
   return r;
 }
 
-transfer_result world::put(const start_transfer& t, const journal::accepted& what) {
+void world::act(hash_file& a) {
+  const auto what = queue_->details(a.id);
+  if (!what) return;
+  later(milliseconds(pick(1, 300)), [this, id = a.id, what = *what] {
+    std::string bytes;
+    file_hashed end{id, {}};
+    if (auto problem = read(what, bytes))
+      end.result = std::move(*problem);
+    else
+      end.result.sha256 = to_hex(sha256(bytes));
+    step(event(std::move(end)));
+  });
+}
+
+std::optional<transfer_result> world::read(const journal::accepted& what, std::string& bytes) {
   const auto fail_with = [](int number) {
     transfer_result r;
     r.failure = error(errc::data_corrupt, "the file");
     r.failure_errno = number;
     return r;
   };
-  std::string bytes;
   if (what.spooled) {
     const auto found = spool_disk_.read(spool_name(what.id), 1 << 20);
     if (!found && found.error().code() == errc::not_found) return fail_with(ENOENT);
@@ -251,11 +269,21 @@ transfer_result world::put(const start_transfer& t, const journal::accepted& wha
     bytes = f->second.content;
   }
   if (bytes.size() != what.size) return fail_with(ESTALE);
+  return std::nullopt;
+}
+
+transfer_result world::put(const start_transfer& t, const journal::accepted& what) {
+  std::string bytes;
+  if (auto problem = read(what, bytes)) return std::move(*problem);
   auto r = answer_of_storage();
   const bool lost_answer = r.failure && chance(30);  // the storage has it, and we don't know
   if (r.status == 201 || lost_answer)
     objects_[t.grant.url.reveal().substr(t.grant.url.reveal().rfind('/') + 1)] = bytes;
-  if (!r.failure && !what.sha256.empty() && sha256(bytes) != what.sha256) return fail_with(ESTALE);
+  if (!r.failure && !what.sha256.empty() && sha256(bytes) != what.sha256) {
+    r.failure = error(errc::data_corrupt, "the file");
+    r.failure_errno = ESTALE;
+    return r;
+  }
   r.bytes = bytes.size();
   r.sha256 = to_hex(sha256(bytes));
   return r;

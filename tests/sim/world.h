@@ -100,6 +100,7 @@ class world {
   void act(drained&) {}
   void act(note_end& a);
   void act(request_grant& a);
+  void act(hash_file& a);
   void act(request_certificate& a);
   void act(request_parts& a);
   static std::vector<part> page(const issued& g, unsigned first, unsigned last);
@@ -107,6 +108,8 @@ class world {
   void act(send_report& a);
   void act(set_timer& a);
   void spool(operation_id id, const std::string& content);
+  /// The file as the real driver opens it, or why it cannot.
+  std::optional<transfer_result> read(const journal::accepted& what, std::string& bytes);
   transfer_result put(const start_transfer& t, const journal::accepted& what);
 
   // ---- the rest of the world ----

@@ -80,6 +80,7 @@ void engine::on(grant_failed e) {
   const auto op = find_request(e.reqid, stage::asking);
   if (op == operations_.end()) return;
   if (e.malformed) return end_with_errno(op, EINVAL, "the hub's answer can't be read: " + e.why.message());
+  if (e.why.code() == errc::checksum_required && lacks_checksum(op)) return hash(op);
   if (is_temporary(e.why.code())) return back_off(op, e.why.retry_after());
   end_with_errno(op, EIO, "the hub refuses: " + e.why.message());
 }
@@ -314,6 +315,8 @@ void engine::want_timer() {
 // ---- what operations do ----
 
 void engine::ask(operation_map::iterator op) {
+  const auto storage = storages_.find(op->second.order.storage);
+  if (storage != storages_.end() && storage->second.wants_checksum && lacks_checksum(op)) return hash(op);
   move(op, stage::asking);
   new_request(op);
   ask_again(op);
@@ -371,11 +374,6 @@ void engine::abandon_grant(operation_map::iterator op, const transfer_result* wh
 
 void engine::end(operation_map::iterator op, blob_outcome outcome, std::string message, bool quarantined) {
   out_.push_back(finish{op->first, outcome, std::move(message), quarantined});
-  if (const auto wanted = wanted_certificates_.find(op->second.grant.certificate_id);
-      wanted != wanted_certificates_.end()) {
-    wanted->second.waiting.erase(op->first);
-    if (wanted->second.waiting.empty()) wanted_certificates_.erase(wanted);
-  }
   move(op, stage::transferring);  // leaves every queue and count
   deadlines_.erase({op->second.deadline, op->first});
   operations_.erase(op);
@@ -390,14 +388,23 @@ void engine::end_with_errno(operation_map::iterator op, int number, std::string 
 void engine::move(operation_map::iterator op, stage to) {
   operation& o = op->second;
   const bool granted = !o.order.own;
+  if (o.at == stage::hashing) --hashing_;
   if (o.at == stage::asking) --asking_;
-  if (o.at == stage::certificate) --certificate_;
+  if (o.at == stage::certificate) {
+    --certificate_;
+    // Whatever has become of its grant meanwhile: nobody else may be moved when the certificate comes.
+    for (auto w = wanted_certificates_.begin(); w != wanted_certificates_.end();) {
+      const bool was_last = w->second.waiting.erase(op->first) > 0 && w->second.waiting.empty();
+      w = was_last ? wanted_certificates_.erase(w) : std::next(w);
+    }
+  }
   if (o.at == stage::ready && ready_.erase(op->first) > 0 && granted) --granted_ready_;
   if (o.at == stage::waiting) waiting_.erase(op->first);
   if (o.at == stage::in_parts) in_parts_.erase(op->first);
   if (o.reqid != 0) requests_.erase(std::exchange(o.reqid, 0));
   set_wake(op, std::nullopt);
   o.at = to;
+  if (to == stage::hashing) ++hashing_;
   if (to == stage::asking) ++asking_;
   if (to == stage::certificate) ++certificate_;
   if (to == stage::ready && ready_.insert(op->first).second && granted) ++granted_ready_;
@@ -438,6 +445,6 @@ bool engine::usable_grant(const operation& op) const {
   return !op.grant_expires || now_ + margin < *op.grant_expires;
 }
 
-std::size_t engine::asked() const { return asking_ + certificate_ + granted_ready_; }
+std::size_t engine::asked() const { return hashing_ + asking_ + certificate_ + granted_ready_; }
 
 }  // namespace evp::runtime::upload

@@ -12,6 +12,9 @@
 // A grant with a plan goes from `ready` to `in_parts`: several transfers at once, and pages of parts asked of the hub,
 // until all parts are there; then it is reported (engine_parts.cc).
 //
+// A storage may want the file's SHA-256 before it grants: the operation is `hashing`, then it asks again; later files
+// of that storage are hashed before they ask (engine_checksum.cc).
+//
 // An operation that brings its own URL starts at `ready` and needs no hub. While the hub is out of reach, operations
 // stay `waiting`, and running transfers go on.
 #pragma once
@@ -90,6 +93,7 @@ struct plan_before {
 
 struct order {
   wire::blob_operation operation = wire::blob_operation::put;
+  bool has_checksum = false;         ///< its SHA-256 is known and goes with each request for a grant
   std::string storage;               ///< storages are told apart by it: what fails at one says nothing of another
   std::optional<grant> own;          ///< the module's own URL: nothing is asked of the hub
   steady_time deadline;              ///< at the latest then it has an outcome: ETIMEDOUT
@@ -110,6 +114,11 @@ struct grant_failed {
   std::uint64_t reqid;
   error why;
   bool malformed = false;
+};
+/// The file's SHA-256 (hexadecimal, in result.sha256), or why there is none.
+struct file_hashed {
+  operation_id id;
+  transfer_result result;
 };
 struct certificate_received {
   std::string certificate_id;
@@ -143,14 +152,18 @@ struct report_answered {
 struct connected {};
 struct disconnected {};
 struct tick {};
-using event =
-    std::variant<submitted, grant_received, grant_failed, certificate_received, certificate_failed, certificate_lost,
-                 transfer_finished, parts_received, parts_failed, report_answered, connected, disconnected, tick>;
+using event = std::variant<submitted, grant_received, grant_failed, file_hashed, certificate_received,
+                           certificate_failed, certificate_lost, transfer_finished, parts_received, parts_failed,
+                           report_answered, connected, disconnected, tick>;
 
 // ---- actions ----
 struct request_grant {
   operation_id id;
   std::uint64_t reqid;
+};
+/// Compute the SHA-256 of the operation's file, keep it for its requests, then say file_hashed.
+struct hash_file {
+  operation_id id;
 };
 struct request_certificate {
   std::uint64_t reqid;
@@ -200,8 +213,8 @@ struct finish {
   std::string message;       ///< for the log, no URL
   bool quarantined = false;  ///< given up because it failed so often while others of its storage did not
 };
-using action = std::variant<request_grant, request_certificate, request_parts, start_transfer, note_plan, note_part,
-                            send_report, set_timer, finish>;
+using action = std::variant<request_grant, hash_file, request_certificate, request_parts, start_transfer, note_plan,
+                            note_part, send_report, set_timer, finish>;
 using actions = std::vector<action>;
 
 class engine {
@@ -218,7 +231,7 @@ class engine {
   std::vector<std::string> open_breakers() const;
 
  private:
-  enum class stage { waiting, asking, certificate, ready, transferring, in_parts, reporting, backing_off };
+  enum class stage { waiting, hashing, asking, certificate, ready, transferring, in_parts, reporting, backing_off };
   /// An upload in parts, under way.
   struct parts_state {
     upload::plan plan;
@@ -255,6 +268,7 @@ class engine {
     breaker gate;
     unsigned running = 0;
     std::uint64_t successes = 0;
+    bool wants_checksum = false;  ///< its files are hashed before a grant is asked for
   };
   struct wanted_certificate {
     std::uint64_t reqid = 0;
@@ -268,6 +282,7 @@ class engine {
   void on(submitted e);
   void on(grant_received e);
   void on(grant_failed e);
+  void on(file_hashed e);
   void on(certificate_received e);
   void on(certificate_failed e);
   void on(certificate_lost e);
@@ -285,6 +300,8 @@ class engine {
   void want_timer();
 
   void ask(operation_map::iterator op);
+  bool lacks_checksum(operation_map::iterator op) const;
+  void hash(operation_map::iterator op);
   void ask_again(operation_map::iterator op);
   void want_certificate(operation_map::iterator op);
   void ask_certificate(const std::string& id, wanted_certificate& w);
@@ -330,7 +347,7 @@ class engine {
   };
   std::map<std::pair<operation_id, unsigned>, running_transfer> running_;  ///< (id, part); also of the ended
   std::map<std::string, storage_state> storages_;
-  std::size_t granted_ready_ = 0, asking_ = 0, certificate_ = 0;  ///< operations in those stages
+  std::size_t granted_ready_ = 0, hashing_ = 0, asking_ = 0, certificate_ = 0;  ///< operations in those stages
   std::set<std::pair<steady_time, operation_id>> wakes_, deadlines_;
   std::uint64_t next_reqid_;
   bool connected_ = false;

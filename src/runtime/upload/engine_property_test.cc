@@ -74,6 +74,7 @@ class world {
     }
     const auto id = ++last_;
     accepted_[id];
+    if (o.operation == wire::blob_operation::put) puts_.insert(id);
     take(submitted{id, std::move(o)});
   }
   /// Delivers one pending event, in any order; sometimes twice, sometimes (of messages) never.
@@ -81,7 +82,7 @@ class world {
     if (pending_.empty()) return;
     const auto at = pending_.begin() + pick(0, int(pending_.size()) - 1);
     event e = *at;
-    const bool is_transfer = std::holds_alternative<transfer_finished>(e);
+    const bool is_transfer = std::holds_alternative<transfer_finished>(e) || std::holds_alternative<file_hashed>(e);
     if (calm_ || is_transfer || !chance(15)) pending_.erase(at);  // else it stays: a duplicate
     if (!calm_ && !is_transfer && chance(20)) return;             // lost
     if (chance(10)) take(e);
@@ -94,6 +95,10 @@ class world {
   }
 
   void act(const request_grant& a) {
+    if (puts_.contains(a.id) && !hashed_.contains(a.id) && chance(20)) {
+      pending_.push_back(grant_failed{a.reqid, error(errc::checksum_required, "x"), false});
+      return;
+    }
     if (!calm_ && chance(15)) {
       pending_.push_back(
           grant_failed{a.reqid, error(chance(70) ? errc::unavailable : errc::not_found, "x"), chance(10)});
@@ -113,6 +118,16 @@ class world {
     if (chance(40)) g.certificate_id = "sha256:" + std::to_string(pick(1, 4));
     if (chance(50)) g.expires_in = milliseconds(pick(1, 120'000));
     pending_.push_back(grant_received{a.reqid, std::move(g)});
+  }
+  void act(const hash_file& a) {
+    EXPECT_TRUE(puts_.contains(a.id)) << "only uploads are hashed";
+    EXPECT_TRUE(hashed_.insert(a.id).second) << "and each once";
+    transfer_result r;
+    if (!calm_ && chance(20))
+      r.failure = error(errc::data_corrupt, "x");
+    else
+      r.sha256 = std::string(64, 'a');
+    pending_.push_back(file_hashed{a.id, r});
   }
   void act(const request_certificate& a) {
     if (!calm_ && chance(20)) {
@@ -166,6 +181,7 @@ class world {
   engine engine_;
   steady_time now_{1h};
   std::deque<event> pending_;
+  std::set<operation_id> puts_, hashed_;
   std::optional<steady_time> timer_;
   bool calm_ = false;
   operation_id last_ = 0;

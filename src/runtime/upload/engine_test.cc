@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 namespace evp::runtime::upload {
 namespace {
 
@@ -359,6 +361,91 @@ TEST_F(engine_test, an_expired_grant_is_not_used) {
   EXPECT_EQ(took<request_grant>().size(), 1U);
 }
 
+// ---- storages that want a checksum ----
+
+struct engine_checksum_test : engine_test {
+  operation_id refused() {
+    step(connected{});
+    const auto id = submit();
+    step(grant_failed{took<request_grant>().at(0).reqid, error(errc::checksum_required, "with sha256")});
+    return id;
+  }
+  void hashed(operation_id id) {
+    transfer_result r;
+    r.sha256 = std::string(64, 'a');
+    step(file_hashed{id, r});
+  }
+};
+
+TEST_F(engine_checksum_test, the_file_is_hashed_once_and_the_grant_asked_for_again) {
+  const auto id = refused();
+  EXPECT_EQ(took<hash_file>().at(0).id, id);
+  EXPECT_TRUE(took<request_grant>().empty());
+  hashed(id);
+  const auto again = took<request_grant>();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].id, id);
+  hashed(id);  // a late copy
+  EXPECT_TRUE(took<request_grant>().empty());
+  step(grant_failed{again[0].reqid, error(errc::checksum_required, "with sha256")});
+  EXPECT_EQ(outcome(id).error, 5) << "a hub that is never content";
+}
+
+TEST_F(engine_checksum_test, later_files_of_that_storage_are_hashed_before_they_ask) {
+  hashed(refused());
+  took<request_grant>();
+  took<hash_file>();
+  const auto next = submit();
+  EXPECT_TRUE(took<request_grant>().empty());
+  EXPECT_EQ(took<hash_file>().at(0).id, next);
+  order known;
+  known.deadline = now_ + 24h;
+  known.has_checksum = true;
+  step(submitted{++last_, known});
+  EXPECT_EQ(took<request_grant>().at(0).id, last_);
+  order other;
+  other.deadline = now_ + 24h;
+  other.storage = "another";
+  step(submitted{++last_, other});
+  EXPECT_EQ(took<request_grant>().at(0).id, last_);
+  order download;
+  download.deadline = now_ + 24h;
+  download.operation = wire::blob_operation::get;
+  step(submitted{++last_, download});
+  EXPECT_EQ(took<request_grant>().at(0).id, last_);
+}
+
+TEST_F(engine_checksum_test, a_file_that_cannot_be_read_ends_with_its_errno) {
+  const auto id = refused();
+  transfer_result r;
+  r.failure = error(errc::data_corrupt, "the file has changed");
+  r.failure_errno = ESTALE;
+  step(file_hashed{id, r});
+  EXPECT_EQ(outcome(id).error, ESTALE);
+}
+
+TEST_F(engine_checksum_test, hashing_goes_on_through_an_outage_and_ends_with_the_deadline) {
+  const auto id = refused();
+  step(disconnected{});
+  hashed(id);
+  EXPECT_TRUE(took<request_grant>().empty());
+  step(connected{});
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+  const auto late = submit();
+  EXPECT_EQ(took<hash_file>().size(), 2U);
+  wait(25h);
+  EXPECT_EQ(outcome(late).error, 110);
+  hashed(late);
+  EXPECT_EQ(timer_, std::nullopt);
+}
+
+TEST_F(engine_checksum_test, files_are_hashed_ahead_within_the_bound_of_grants) {
+  hashed(refused());
+  took<hash_file>();
+  for (int i = 0; i < 40; ++i) submit();
+  EXPECT_EQ(took<hash_file>().size() + 1, limits{}.asked_ahead);
+}
+
 // ---- reports ----
 
 TEST_F(engine_test, a_grant_with_an_id_succeeds_only_when_the_hub_has_verified_it) {
@@ -570,6 +657,29 @@ TEST_F(engine_parts_test, signatures_that_expire_during_the_upload_are_renewed_b
   finish_part(took<start_transfer>().at(0));
   EXPECT_TRUE(took<start_transfer>().empty());
   EXPECT_EQ(took<request_parts>().at(0).first, 2U);
+}
+
+TEST_F(engine_parts_test, one_that_fails_while_it_waits_for_the_certificate_is_not_moved_when_that_comes) {
+  step(connected{});
+  const auto id = submit();
+  grant g;
+  g.grant_id = "g1";
+  g.certificate_id = "sha256:aa";
+  g.plan.emplace();
+  g.plan->part_bytes = 100;
+  g.plan->part_count = 4;
+  g.plan->parallel = 2;
+  g.plan->parts = parts(1, 4);
+  step(grant_received{took<request_grant>().at(0).reqid, std::move(g)});
+  step(certificate_received{"sha256:aa"});
+  const auto started = took<start_transfer>();
+  ASSERT_EQ(started.size(), 2U);
+  step(certificate_lost{"sha256:aa"});
+  finish_part(started[0]);  // the next one needs the certificate again
+  finish_part(started[1], 404);
+  EXPECT_EQ(outcome(id).http_status, 404U);
+  step(certificate_received{"sha256:aa"});
+  EXPECT_EQ(engine_.live(), 0U);
 }
 
 TEST_F(engine_parts_test, an_upload_that_the_hub_has_forgotten_begins_anew) {

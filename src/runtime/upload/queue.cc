@@ -249,6 +249,7 @@ void queue::activate(operation_id id) {
   o.operation = what.operation == journal::operation::put ? wire::blob_operation::put : wire::blob_operation::get;
   o.deadline = to_steady(x.deadline_ms);
   o.storage = storage_of(what);
+  o.has_checksum = !what.sha256.empty();
   if (!what.own.empty()) {
     auto own = open_own_(what);
     if (!own) return end(id, {blob_outcome::kind::error, 0, EINVAL}, own.error().message());
@@ -289,7 +290,18 @@ void queue::on(event e) {
     connect_at_.reset();
     if (!std::exchange(connected_, false)) return;
   }
+  if (const auto* hashed = std::get_if<file_hashed>(&e)) keep_checksum(*hashed);
   drive_engine(std::move(e));
+}
+
+/// For this run: what was accepted says nothing of the bytes, so the next run computes it anew.
+void queue::keep_checksum(const file_hashed& e) {
+  const auto found = entries_.find(e.id);
+  const auto digest = from_hex(e.result.sha256);
+  if (found == entries_.end() || found->second.at != state::active || e.result.failure || !digest) return;
+  auto d = *details(e.id);
+  d.sha256 = *digest;
+  repack(found->second, d);
 }
 
 void queue::run_connecting() {

@@ -130,7 +130,7 @@ struct note_end {
   std::string instance, message;
 };
 using queue_action =
-    std::variant<prepare, drop_spooled, write, answer, tell, tell_earlier, drained, note_end, request_grant,
+    std::variant<prepare, drop_spooled, write, answer, tell, tell_earlier, drained, note_end, request_grant, hash_file,
                  request_certificate, request_parts, start_transfer, send_report, set_timer>;
 using queue_actions = std::vector<queue_action>;
 
@@ -239,6 +239,7 @@ class queue {
   void on(event e);
 
   void drive_engine(event e);
+  void keep_checksum(const file_hashed& e);
   void take(finish& a);
   void take(send_report& a);
   void take(note_plan& a);

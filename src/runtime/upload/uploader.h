@@ -84,6 +84,7 @@ class uploader final : public blobs {
   void act(drained& a);
   void act(note_end& a);
   void act(request_grant& a);
+  void act(hash_file& a);
   void act(request_certificate& a);
   void act(request_parts& a);
   void act(start_transfer& a);
@@ -99,6 +100,7 @@ class uploader final : public blobs {
 
   io::task<void> spool(operation_id id, source from, std::uint64_t size);
   io::task<void> carry_out(write w, std::vector<source> sources);
+  io::task<void> hash(operation_id id, journal::accepted what);
   io::task<void> transfer(start_transfer t, journal::accepted what);
   io::task<transfer_result> put(http::request r, journal::accepted what, std::optional<part> only);
   io::task<transfer_result> get(http::request r, journal::accepted what);

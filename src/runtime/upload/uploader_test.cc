@@ -484,6 +484,60 @@ TEST_F(parts_test, a_plan_that_does_not_make_up_the_file_is_einval) {
   EXPECT_EQ(puts_, 0);
 }
 
+TEST_F(uploader_test, a_hub_that_wants_a_checksum_gets_that_of_the_file) {
+  serve();
+  start();
+  const std::string bytes(9 << 20, 'x');  // more than is read in one turn
+  submit(put_order(bytes));
+  const auto first = next_request<wire::storage_token_request>(0);
+  EXPECT_EQ(first.sha256, std::nullopt);
+  EXPECT_TRUE(first.accepts("sha256/1"));
+  wire::storage_token_response refusal;
+  refusal.reqid = first.reqid;
+  refusal.failure = error(errc::checksum_required, "with sha256");
+  answer(refusal);
+  const auto second = next_request<wire::storage_token_request>(1);
+  EXPECT_EQ(second.sha256, to_hex(sha256(bytes)));
+  EXPECT_NE(second.reqid, first.reqid);
+  answer(grant_for(second, "/o"));
+  EXPECT_EQ(outcome().result, kind::success);
+  EXPECT_EQ(objects_["/o"], bytes);
+}
+
+TEST_F(uploader_test, a_refusal_before_all_was_sent_is_not_taken_for_a_changed_file) {
+  serve();
+  start();
+  submit(put_order(std::string(20 << 20, 'x')));  // more than this server takes
+  wire::storage_token_response refusal;
+  refusal.reqid = next_request<wire::storage_token_request>(0).reqid;
+  refusal.failure = error(errc::checksum_required, "with sha256");
+  answer(refusal);
+  answer(grant_for(next_request<wire::storage_token_request>(1), "/o"));
+  EXPECT_EQ(outcome().result, kind::error_http);
+  EXPECT_EQ(outcome().http_status, 413U);
+}
+
+TEST_F(uploader_test, a_file_that_changes_after_it_was_hashed_is_a_clear_failure) {
+  serve();
+  start();
+  submit(put_order("the bytes"));
+  wire::storage_token_response refusal;
+  refusal.reqid = next_request<wire::storage_token_request>(0).reqid;
+  refusal.failure = error(errc::checksum_required, "with sha256");
+  answer(refusal);
+  const auto second = next_request<wire::storage_token_request>(1);
+  {
+    const io::unique_fd fd(::open((folder_ / "source").c_str(), O_WRONLY | O_CLOEXEC));
+    struct stat before {};
+    ASSERT_EQ(::fstat(fd.get(), &before), 0);
+    ASSERT_EQ(::pwrite(fd.get(), "THE", 3, 0), 3);
+    const timespec times[] = {before.st_atim, before.st_mtim};  // so that only the bytes tell
+    ASSERT_EQ(::futimens(fd.get(), times), 0);
+  }
+  answer(grant_for(second, "/o"));
+  EXPECT_EQ(outcome().error, ESTALE);
+}
+
 struct change_case {
   const char* name;
   void (*change)(const io::fs::path&);

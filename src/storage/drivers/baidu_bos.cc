@@ -5,6 +5,7 @@
 #include "auth/bos.h"
 #include "storage/drivers/bucket.h"
 #include "storage/drivers/drivers.h"
+#include "storage/drivers/json_parts.h"
 
 namespace evp::storage {
 namespace {
@@ -20,12 +21,18 @@ constexpr option_spec options_table[] = {
     bucket_options::path_style,
 };
 
+// https://intl.cloud.baidu.com/en/doc/BOS/s/Xkc5w5jmm-intl-en (ListParts), .../Nkc5vzayc-en (CompleteMultipartUpload)
+constexpr json_part_names part_names{"uploadId", "parts", "partNumber", "size", "eTag", "isTruncated"};
+constexpr part_documents documents = json_documents<part_names>("partNumberMarker");
+
 constexpr bucket_rules rules{
     // BOS states no longest life of a signature: ours is that of its neighbours.
     .caps = {.max_lifetime = seconds(604'800),
              .max_put_bytes = 5'000'000'000,
              .signs_fields = true,
-             .enforces = {bound::object, bound::method, bound::expiry, bound::size, bound::content_type}},
+             .enforces = {bound::object, bound::method, bound::expiry, bound::size, bound::content_type},
+             .parts = part_limits{.max_bytes = 4ULL << 30, .multiple_of = 1 << 20}},
+    .documents = &documents,
     .error_code = json_error_code,
 };
 

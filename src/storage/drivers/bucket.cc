@@ -184,7 +184,7 @@ io::task<result<std::string>> bucket_driver::begin_parts(sign_spec spec) {
     if (arrives_unchanged(f.name)) wanted.fields.push_back(f);
   CO_TRY(auto answer, co_await send(std::move(wanted), "", refusal_max_bytes));
   if (answer.status != 200) co_return refused(answer, "begin an upload in parts");
-  co_return s3_upload_id(answer.body);
+  co_return rules_.documents->upload_id(answer.body);
 }
 
 io::task<result<signed_request>> bucket_driver::sign_part(sign_spec spec, std::string upload_id, part_place part) {
@@ -206,10 +206,11 @@ io::task<result<std::vector<stored_part>>> bucket_driver::list_parts(std::string
   s3_part_list all;
   do {
     CO_TRY(auto wanted, parts_request("GET", object, upload_id));
-    if (!all.parts.empty()) wanted.query.emplace_back("part-number-marker", std::to_string(all.parts.back().number));
+    if (!all.parts.empty())
+      wanted.query.emplace_back(rules_.documents->marker, std::to_string(all.parts.back().number));
     CO_TRY(auto answer, co_await send(std::move(wanted), "", s3_list_max_bytes));
     if (answer.status != 200) co_return refused(answer, "list the parts of an upload");
-    CO_CHECK(read_s3_parts(answer.body, all));
+    CO_CHECK(rules_.documents->read_parts(answer.body, all));
   } while (all.more);
   co_return std::move(all.parts);
 }
@@ -217,7 +218,8 @@ io::task<result<std::vector<stored_part>>> bucket_driver::list_parts(std::string
 io::task<result<void>> bucket_driver::commit_parts(sign_spec spec, std::string upload_id,
                                                    std::vector<stored_part> parts) {
   CO_TRY(auto wanted, parts_request("POST", spec.object, std::move(upload_id)));
-  CO_TRY(auto answer, co_await send(std::move(wanted), s3_commit_body(parts), refusal_max_bytes, commit_limit));
+  CO_TRY(auto answer,
+         co_await send(std::move(wanted), rules_.documents->commit_body(parts), refusal_max_bytes, commit_limit));
   // The status may be sent before the outcome is known: an error then comes with 200.
   const auto code = rules_.error_code(answer.body);
   if (answer.status == 200 && code.empty()) co_return result<void>();

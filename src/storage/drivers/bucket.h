@@ -6,6 +6,7 @@
 #include "auth/post_policy.h"
 #include "auth/request.h"
 #include "storage/drivers/requests.h"
+#include "storage/drivers/s3_parts.h"
 
 namespace evp::storage {
 
@@ -24,6 +25,8 @@ struct bucket_rules {
   /// Where caps.enforces has max_size and size: the field that names the least and the most bytes. Empty: size is bound
   /// by signing Content-Length, where caps.enforces has it.
   std::string_view size_range_field;
+  /// How the vendor speaks of uploads in parts; only where caps.parts says that it takes some.
+  const part_documents* documents = &s3_documents;
   /// The vendor's name of an error, from the answer's body.
   std::string (*error_code)(std::string_view body) = s3_error_code;
 };
@@ -74,7 +77,7 @@ class bucket_driver : public driver {
   io::task<result<std::string>> get(std::string object, std::uint64_t max_bytes) override;
   io::task<result<void>> remove(std::string object) override;
 
-  // The XML of S3, which these vendors took over; only where rules.caps.parts says so.
+  // The requests of S3, which these vendors took over; only where rules.caps.parts says so.
   io::task<result<std::string>> begin_parts(sign_spec spec) override;
   io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override;
   io::task<result<std::vector<stored_part>>> list_parts(std::string object, std::string upload_id) override;

@@ -3,14 +3,17 @@
 //
 // https://developer.qiniu.com/kodo/1272/form-upload   https://developer.qiniu.com/kodo/1206/put-policy
 // https://developer.qiniu.com/kodo/1308/stat   https://developer.qiniu.com/kodo/1257/delete
+// https://developer.qiniu.com/kodo/6364/multipartupload-interface (parts, "v2": 1 MiB to 1 GiB, 10,000 of them)
 #include "auth/qiniu.h"
 
 #include <charconv>
 
+#include "auth/json_text.h"
 #include "base/encoding.h"
 #include "storage/drivers/bucket.h"
 #include "storage/drivers/drivers.h"
 #include "storage/drivers/form.h"
+#include "storage/drivers/json_parts.h"
 
 namespace evp::storage {
 namespace {
@@ -28,6 +31,7 @@ constexpr option_spec options_table[] = {
 
 constexpr seconds own_lifetime{300};
 constexpr std::string_view content_type = "Content-Type";
+constexpr json_part_names part_names{"uploadId", "parts", "partNumber", "size", "etag", ""};
 
 // Statuses of Kodo's own (https://developer.qiniu.com/kodo/3928/error-responses).
 constexpr int no_such_object = 612, exists_already = 614, no_such_bucket = 631;
@@ -59,11 +63,11 @@ class qiniu_driver final : public driver {
         where_(std::move(where)) {}
 
   capabilities caps() const noexcept override {
-    return {
-        .sign_get = !where_.domain.empty(),
-        .max_lifetime = std::chrono::hours(24 * 7),
-        .max_put_bytes = 1ULL << 30,  // https://developer.qiniu.com/kodo/1272/form-upload
-        .enforces = {bound::object, bound::method, bound::expiry, bound::size, bound::max_size, bound::create_only}};
+    return {.sign_get = !where_.domain.empty(),
+            .max_lifetime = std::chrono::hours(24 * 7),
+            .max_put_bytes = 1ULL << 30,  // https://developer.qiniu.com/kodo/1272/form-upload
+            .enforces = {bound::object, bound::method, bound::expiry, bound::size, bound::max_size, bound::create_only},
+            .parts = part_limits{.min_bytes = 1 << 20, .max_bytes = 1ULL << 30}};
   }
 
   io::task<result<signed_request>> sign(sign_spec spec) override {
@@ -135,7 +139,80 @@ class qiniu_driver final : public driver {
     co_return refused(answer, "remove an object");
   }
 
+  // Every request about an upload in parts carries an upload token for the one object, those of devices too: a token
+  // permits what a grant for the whole object would.
+  io::task<result<std::string>> begin_parts(sign_spec spec) override {
+    CO_CHECK(check_fields(spec.fields));
+    auto r = about_parts("POST", spec.object, "", own_lifetime);
+    r.body = std::string();
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    if (answer.status != 200) co_return refused(answer, "begin an upload in parts");
+    co_return json_upload_id(part_names, answer.body);
+  }
+
+  io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override {
+    if (retired_) co_return fail(retired_error());
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    auto made = about_parts("PUT", spec.object, "/" + upload_id + "/" + std::to_string(part.number), spec.lifetime);
+    signed_request r{.method = std::move(made.method), .url = std::move(made.url), .fields = std::move(made.fields)};
+    r.fields.push_back({std::string(content_type), "application/octet-stream"});
+    r.expires_at = expiry_of(clock_.now(), spec.lifetime);
+    r.expect.push_back(200);
+    co_return r;
+  }
+
+  io::task<result<std::vector<stored_part>>> list_parts(std::string object, std::string upload_id) override {
+    s3_part_list all;
+    do {
+      const auto marker = all.parts.empty() ? 0U : all.parts.back().number;
+      const auto tail = "/" + upload_id + (marker > 0 ? "?part-number-marker=" + std::to_string(marker) : "");
+      auto r = about_parts("GET", object, tail, own_lifetime);
+      r.max_response_bytes = s3_list_max_bytes;
+      CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+      if (answer.status != 200) co_return refused(answer, "list the parts of an upload");
+      CO_CHECK(read_json_parts(part_names, answer.body, all));
+      const auto next = number_in(answer.body, "partNumberMarker");  // 0: there are no more
+      const bool grew = !all.parts.empty() && all.parts.back().number > marker;
+      all.more = grew && next.value_or(0) > 0;
+    } while (all.more);
+    co_return std::move(all.parts);
+  }
+
+  io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part> parts) override {
+    auto r = about_parts("POST", spec.object, "/" + upload_id, own_lifetime);
+    auto body = json_commit_body(part_names, parts);
+    for (const auto& f : spec.fields)
+      if (http::same_name(f.name, content_type)) body.insert(1, "\"mimeType\":" + auth::json_quoted(f.value) + ",");
+    r.body = std::move(body);
+    r.fields.push_back({std::string(content_type), "application/json"});
+    r.total_timeout = r.stall_timeout = commit_limit;
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    if (answer.status == 200) co_return result<void>();
+    co_return refused(answer, "put the parts together");
+  }
+
+  io::task<result<void>> abort_parts(std::string object, std::string upload_id) override {
+    auto r = about_parts("DELETE", object, "/" + upload_id, own_lifetime);
+    CO_TRY(auto answer, co_await transport_.send(std::move(r)));
+    if (answer.status == 200 || answer.status == no_such_object) co_return result<void>();
+    co_return refused(answer, "drop the parts of an upload");
+  }
+
  private:
+  /// A request about an upload in parts of that object: `tail` follows "/uploads". A token is good for `lifetime`.
+  http::request about_parts(std::string method, const std::string& object, const std::string& tail,
+                            milliseconds lifetime) const {
+    auth::qiniu_put_policy policy{.bucket = where_.bucket, .object = object};
+    policy.expires_at = expiry_of(clock_.now(), lifetime);
+    http::request r;
+    r.method = std::move(method);
+    r.url = secret(where_.upload.origin() + "/buckets/" + where_.bucket + "/objects/" + to_base64url_padded(object) +
+                   "/uploads" + tail);
+    r.fields = {{"Authorization", "UpToken " + signer_.upload_token(policy).reveal()}};
+    r.ca_pem = ca_pem_;
+    return r;
+  }
+
   /// The request for an upload: a form whose last part is the file. A Content-Type of the service is the file's own.
   result<signed_request> form(const sign_spec& spec, timestamp expires_at) const {
     auth::qiniu_put_policy policy{.bucket = where_.bucket, .object = spec.object, .expires_at = expires_at};

@@ -6,7 +6,6 @@
 namespace evp::storage {
 namespace {
 
-constexpr std::size_t max_upload_id_bytes = 2048;
 constexpr std::size_t max_parts = 50'000;
 
 tl::unexpected<error> not_understood() {

@@ -2,12 +2,15 @@
 // the container gets from us; the backend's own requests carry a token of Keystone or of Swift's older login.
 //
 // https://docs.openstack.org/swift/latest/api/temporary_url_middleware.html,
-// https://docs.openstack.org/api-ref/object-store/ (one PUT up to 5 GiB)
+// https://docs.openstack.org/api-ref/object-store/ (one PUT up to 5 GiB),
+// https://docs.openstack.org/swift/latest/overview_large_objects.html (1,000 segments of a static large object)
 #include "auth/credentials/swift_tokens.h"
 #include "auth/tempurl.h"
+#include "base/crypto.h"
 #include "base/encoding.h"
 #include "storage/drivers/drivers.h"
 #include "storage/drivers/requests.h"
+#include "storage/drivers/swift_parts.h"
 
 namespace evp::storage {
 namespace {
@@ -30,6 +33,10 @@ constexpr option_spec options_table[] = {
 };
 
 constexpr std::size_t key_min = 16;
+constexpr std::size_t upload_id_characters = 26;  // 130 random bits
+constexpr std::size_t part_name_bytes = 64;       // more than what a segment's name has beside the object's
+// Tells a late abort that the segments are an object's bytes now (docs/adr/0023).
+constexpr std::string_view upload_field = "X-Object-Meta-Evp-Upload";
 constexpr std::string_view key_field = "X-Container-Meta-Temp-URL-Key";
 
 using login_cache = auth::credential_cache<auth::swift_access>;
@@ -46,11 +53,13 @@ class swift_driver final : public driver {
         digest_(digest),
         signer_(digest, key),
         key_(std::move(key)),
-        container_(std::move(container)) {}
+        container_(std::move(container)),
+        segments_(container_ + "_segments") {}
 
   capabilities caps() const noexcept override {
     // A temporary URL has no maximum of its own; ours is a year, because only a new key revokes one.
     capabilities c{.sign_get = true, .max_lifetime = std::chrono::hours(24 * 365), .max_put_bytes = 5ULL << 30};
+    c.parts = part_limits{.min_bytes = 1 << 20, .max_parts = 1'000};
     c.enforces = c.enforces.with(bound::prefix);
     if (digest_ != hash::sha1) c.enforces = c.enforces.with(bound::source_address);  // Ceph RGW does not
     return c;
@@ -60,41 +69,20 @@ class swift_driver final : public driver {
     CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
     CO_CHECK(check_fields(spec.fields));
     CO_CHECK(check_bounds(spec, caps().enforces));
-    if (retired_) co_return fail(retired_error());
-    CO_TRY(const auto place, co_await storage());
-    if (retired_) co_return fail(retired_error());
     const bool is_put = spec.op == operation::put;
-    auth::tempurl_request wanted;
-    wanted.method = is_put ? "PUT" : "GET";
-    wanted.origin = place.origin();
-    wanted.path = place.target + "/" + container_ + "/" + spec.object;
-    wanted.address_range = spec.source_address;
-    wanted.expires_at = expiry_of(clock_.now(), spec.lifetime);
-    signed_request r{.method = wanted.method, .expires_at = wanted.expires_at};
-    r.expect = {is_put ? 201 : 200};
-    if (is_put) r.fields = spec.fields;
-    if (spec.is_prefix) {
-      wanted.path = place.target + "/" + container_ + "/";
-      wanted.prefix = std::move(spec.object);
-      r.url = secret(place.origin() + percent_encode(wanted.path, true));
-      r.after_name = signer_.query(wanted);
-      r.slot = signed_request::name_slot::url;
-    } else {
-      r.url = signer_.sign(wanted);
-    }
+    CO_TRY(auto r, co_await temporary(is_put ? "PUT" : "GET", container_, spec));
+    if (is_put) r.fields = std::move(spec.fields);
     co_return r;
   }
 
   io::task<result<void>> prepare() override {
-    CO_TRY(auto r, co_await request("PUT", ""));
-    r.exchange.fields.push_back({std::string(key_field), key_.reveal()});
-    CO_TRY(const auto answer, co_await send(std::move(r)));
-    if (answer.status == 201 || answer.status == 202 || answer.status == 204) co_return result<void>();
-    co_return fail(error_of_answer(answer, "make the container", ""));
+    auto outcome = co_await make_container(container_);
+    co_return outcome;
   }
 
   io::task<result<void>> put(std::string object, std::string bytes) override {
-    CO_TRY(auto r, co_await request("PUT", std::move(object)));
+    auto path = container_ + "/" + object;
+    CO_TRY(auto r, co_await request("PUT", std::move(path)));
     r.exchange.body = std::move(bytes);
     CO_TRY(const auto answer, co_await send(std::move(r)));
     if (answer.status == 201) co_return result<void>();
@@ -102,14 +90,16 @@ class swift_driver final : public driver {
   }
 
   io::task<result<object_info>> stat(std::string object) override {
-    CO_TRY(auto r, co_await request("HEAD", std::move(object)));
+    auto path = container_ + "/" + object;
+    CO_TRY(auto r, co_await request("HEAD", std::move(path)));
     CO_TRY(const auto answer, co_await send(std::move(r)));
     if (answer.status == 200) co_return info_of_head(answer);
     co_return fail(error_of_answer(answer, "describe an object", ""));
   }
 
   io::task<result<std::string>> get(std::string object, std::uint64_t max_bytes) override {
-    CO_TRY(auto r, co_await request("GET", std::move(object)));
+    auto path = container_ + "/" + object;
+    CO_TRY(auto r, co_await request("GET", std::move(path)));
     r.exchange.max_response_bytes = std::max(max_bytes, refusal_max_bytes);
     CO_TRY(auto answer, co_await send(std::move(r)));
     if (answer.status == 200) co_return within(std::move(answer.body), max_bytes);
@@ -117,10 +107,68 @@ class swift_driver final : public driver {
   }
 
   io::task<result<void>> remove(std::string object) override {
-    CO_TRY(auto r, co_await request("DELETE", std::move(object)));
+    CO_TRY(const auto seen, co_await look_at(object));
+    auto path = container_ + "/" + object;
+    CO_TRY(auto r, co_await request("DELETE", std::move(path), seen.is_manifest ? "?multipart-manifest=delete" : ""));
     CO_TRY(const auto answer, co_await send(std::move(r)));
+    // With its segments: the status is sent before the outcome is known, which the body tells.
+    if (seen.is_manifest && answer.status == 200 && answer.body.find("200 OK") == std::string::npos)
+      co_return fail(errc::unavailable, "the storage could not remove all segments of an object: try again");
     if (answer.status == 204 || answer.status == 200 || answer.status == 404) co_return result<void>();
     co_return fail(error_of_answer(answer, "remove an object", ""));
+  }
+
+  // Segments lie in the container "<container>_segments", by temporary URL each; the manifest, which a temporary URL
+  // cannot carry, is the backend's.
+  io::task<result<std::string>> begin_parts(sign_spec spec) override {
+    CO_CHECK(check_fields(spec.fields));
+    if (spec.object.size() + part_name_bytes > swift_name_max_bytes)
+      co_return fail(errc::invalid_argument, "filename", "is too long for an upload in parts: use a shorter name");
+    CO_CHECK(co_await make_container(segments_));
+    co_return random_id(upload_id_characters);
+  }
+
+  io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override {
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    spec.object = swift_segment_name(spec.object, upload_id, part.number);
+    auto r = co_await temporary("PUT", segments_, std::move(spec));
+    co_return r;
+  }
+
+  io::task<result<std::vector<stored_part>>> list_parts(std::string object, std::string upload_id) override {
+    CO_TRY(const auto seen, co_await look_at(object));
+    if (seen.upload_id == upload_id) co_return fail(errc::not_found, "the upload has become an object already");
+    CO_TRY(auto parts, co_await segments_of(object, upload_id));
+    if (parts.empty()) co_return fail(errc::not_found, "the storage knows no segment of this upload");
+    co_return parts;
+  }
+
+  io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part> parts) override {
+    auto path = container_ + "/" + spec.object;
+    CO_TRY(auto r, co_await request("PUT", std::move(path), "?multipart-manifest=put"));
+    r.exchange.fields.insert(r.exchange.fields.end(), spec.fields.begin(), spec.fields.end());
+    r.exchange.fields.push_back({std::string(upload_field), upload_id});
+    r.exchange.body = swift_manifest(segments_, spec.object, upload_id, parts);
+    r.exchange.total_timeout = r.exchange.stall_timeout = commit_limit;
+    CO_TRY(const auto answer, co_await send(std::move(r)));
+    if (answer.status == 201) co_return result<void>();
+    if (answer.status == 400 || answer.status == 404)  // Swift, Ceph RGW
+      co_return fail(errc::failed_precondition, "the storage refuses the segments: one is missing or has changed");
+    co_return fail(error_of_answer(answer, "put the segments together", ""));
+  }
+
+  io::task<result<void>> abort_parts(std::string object, std::string upload_id) override {
+    CO_TRY(const auto seen, co_await look_at(object));
+    if (seen.upload_id == upload_id) co_return result<void>();  // they are the object now
+    CO_TRY(const auto parts, co_await segments_of(object, upload_id));
+    for (const auto& p : parts) {
+      auto path = segments_ + "/" + swift_segment_name(object, upload_id, p.number);
+      CO_TRY(auto r, co_await request("DELETE", std::move(path)));
+      CO_TRY(const auto answer, co_await send(std::move(r)));
+      if (answer.status != 204 && answer.status != 200 && answer.status != 404)
+        co_return fail(error_of_answer(answer, "drop a segment", ""));
+    }
+    co_return result<void>();
   }
 
   std::optional<auth::credential_health> health() const override { return login_.health(); }
@@ -153,15 +201,81 @@ class swift_driver final : public driver {
     co_return read_storage_url(access.value.storage_url);
   }
 
-  /// Below the container; the object may be empty: the container itself.
-  io::task<result<own_request>> request(std::string method, std::string object) {
+  /// A temporary URL for the spec's object, or for the names that begin with it, in that container.
+  io::task<result<signed_request>> temporary(std::string method, std::string container, sign_spec spec) {
+    if (retired_) co_return fail(retired_error());
+    CO_TRY(const auto place, co_await storage());
+    if (retired_) co_return fail(retired_error());
+    auth::tempurl_request wanted;
+    wanted.method = std::move(method);
+    wanted.origin = place.origin();
+    const auto folder = place.target + "/" + container + "/";
+    wanted.path = spec.is_prefix ? folder : folder + spec.object;
+    wanted.address_range = spec.source_address;
+    wanted.expires_at = expiry_of(clock_.now(), spec.lifetime);
+    signed_request r{.method = wanted.method, .expires_at = wanted.expires_at};
+    r.expect = {wanted.method == "PUT" ? 201 : 200};
+    if (spec.is_prefix) {
+      wanted.prefix = std::move(spec.object);
+      r.url = secret(place.origin() + percent_encode(folder, true));
+      r.after_name = signer_.query(wanted);
+      r.slot = signed_request::name_slot::url;
+    } else {
+      r.url = signer_.sign(wanted);
+    }
+    co_return r;
+  }
+
+  /// With our key for temporary URLs; one that is there gets it too.
+  io::task<result<void>> make_container(std::string name) {
+    CO_TRY(auto r, co_await request("PUT", std::move(name)));
+    r.exchange.fields.push_back({std::string(key_field), key_.reveal()});
+    CO_TRY(const auto answer, co_await send(std::move(r)));
+    if (answer.status == 201 || answer.status == 202 || answer.status == 204) co_return result<void>();
+    co_return fail(error_of_answer(answer, "make the container", ""));
+  }
+
+  /// What the object is to uploads in parts; a missing one is nothing.
+  struct large_object {
+    bool is_manifest = false;
+    std::string upload_id;  ///< of a manifest of ours
+  };
+  io::task<result<large_object>> look_at(std::string object) {
+    auto path = container_ + "/" + object;
+    CO_TRY(auto r, co_await request("HEAD", std::move(path)));
+    CO_TRY(const auto answer, co_await send(std::move(r)));
+    large_object seen;
+    if (answer.status == 404) co_return seen;
+    if (answer.status != 200) co_return fail(error_of_answer(answer, "describe an object", ""));
+    seen.is_manifest = to_lower(http::find(answer.fields, "X-Static-Large-Object")) == "true";
+    if (seen.is_manifest) seen.upload_id = std::string(http::find(answer.fields, upload_field));
+    co_return seen;
+  }
+
+  io::task<result<std::vector<stored_part>>> segments_of(std::string object, std::string upload_id) {
+    const auto prefix = swift_segments_prefix(object, upload_id);
+    swift_segment_list all;
+    do {
+      std::string query = "?format=xml&limit=1000&prefix=" + percent_encode(prefix);
+      if (!all.last.empty()) query += "&marker=" + percent_encode(all.last);
+      CO_TRY(auto r, co_await request("GET", segments_, std::move(query)));
+      r.exchange.max_response_bytes = swift_list_max_bytes;
+      CO_TRY(const auto answer, co_await send(std::move(r)));
+      if (answer.status == 404 || answer.status == 204) break;
+      if (answer.status != 200) co_return fail(error_of_answer(answer, "list the segments of an upload", ""));
+      CO_CHECK(read_swift_segments(answer.body, prefix, all));
+    } while (all.more);
+    co_return std::move(all.parts);
+  }
+
+  /// Of "<container>" or "<container>/<object>", with a query that is encoded.
+  io::task<result<own_request>> request(std::string method, std::string what, std::string query = {}) {
     own_request out;
     CO_TRY(out.with, co_await login_.get());
     CO_TRY(const auto place, read_storage_url(storage_url_.empty() ? out.with.value.storage_url : storage_url_));
-    auto path = place.target + "/" + container_;
-    if (!object.empty()) path += "/" + object;
+    const auto path = place.target + "/" + what;
     out.exchange.method = std::move(method);
-    out.exchange.url = secret(place.origin() + percent_encode(path, true));
+    out.exchange.url = secret(place.origin() + percent_encode(path, true) + query);
     out.exchange.fields.push_back({"X-Auth-Token", out.with.value.token.reveal()});
     if (out.exchange.method == "PUT") out.exchange.body = std::string();
     out.exchange.ca_pem = ca_pem_;
@@ -183,7 +297,7 @@ class swift_driver final : public driver {
   hash digest_;
   auth::tempurl_signer signer_;
   secret key_;
-  std::string container_;
+  std::string container_, segments_;
   bool retired_ = false;
 };
 

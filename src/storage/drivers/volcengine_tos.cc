@@ -6,6 +6,7 @@
 #include "auth/sigv4.h"
 #include "storage/drivers/bucket.h"
 #include "storage/drivers/drivers.h"
+#include "storage/drivers/json_parts.h"
 
 namespace evp::storage {
 namespace {
@@ -21,13 +22,19 @@ constexpr option_spec options_table[] = {
     bucket_options::path_style,
 };
 
+// https://docs.byteplus.com/en/docs/tos/reference-listparts, .../reference-completemultipartupload
+constexpr json_part_names part_names{"UploadId", "Parts", "PartNumber", "Size", "ETag", "IsTruncated"};
+constexpr part_documents documents = json_documents<part_names>("part-number-marker");
+
 constexpr bucket_rules rules{
     .caps = {.max_lifetime = seconds(604'800),
              .max_put_bytes = 5ULL << 30,
              .signs_fields = true,
              .enforces = {bound::object, bound::method, bound::expiry, bound::size, bound::content_type,
-                          bound::create_only}},
+                          bound::create_only},
+             .parts = part_limits{}},
     .create_only = {"X-Tos-Forbid-Overwrite", "true"},
+    .documents = &documents,
     .error_code = json_error_code,
 };
 

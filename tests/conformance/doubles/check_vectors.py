@@ -9,6 +9,7 @@ from calendar import timegm
 from time import strptime
 
 import vendors
+from qiniu import Qiniu
 from storage_double import Refused, Request, encode, decode
 
 VECTORS = pathlib.Path(__file__).parent.parent / "vectors"
@@ -75,7 +76,7 @@ def main():
 
     file = json.loads((VECTORS / "qiniu.json").read_text())
     now = timegm(strptime(file["sdk_frozen_clock_utc"], "%Y-%m-%dT%H:%M:%SZ"))
-    vendor = vendors.Qiniu(file["access_key"], file["secret_key"])
+    vendor = Qiniu(file["access_key"], file["secret_key"])
     tokens = [c for c in file["cases"] if c["input"]["op"] == "put"]
     for case in tokens:
         policy = vendor.policy_of(case["url"], now)

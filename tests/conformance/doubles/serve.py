@@ -15,6 +15,7 @@ import vendors
 from b2 import B2
 from gcp_identity import AUDIENCE, GcpIdentity
 from oci import NAMESPACE, Oci
+from qiniu import Qiniu
 from storage_double import serve
 
 
@@ -43,8 +44,9 @@ def main(folder):
     (folder / "web_identity").write_text(identity.web_identity(time.time()))
     lines += ["GCP_IDENTITY_HTTP=http://127.0.0.1:%d" % serve(identity), "GCP_AUDIENCE=" + AUDIENCE,
               "GCP_TOKEN_FILE=%s" % (folder / "web_identity")]
-    for name in ("Oss", "Cos", "Obs", "Tos", "Bos", "Qiniu"):
+    for name in ("Oss", "Cos", "Obs", "Tos", "Bos"):
         start(name.upper(), getattr(vendors, name), name + "TestId")
+    start("QINIU", Qiniu, "QiniuTestId")
     start("B2", B2, "0014f5b0a1testid")
     oci_key = ("ocid1.tenancy.oc1..test", "ocid1.user.oc1..test", ":".join("%02x" % i for i in range(16)))
     port = serve(Oci("/".join(oci_key), modulus))

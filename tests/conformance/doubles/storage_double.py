@@ -7,12 +7,30 @@ is refused, and so is a body without Content-Length.
 import base64
 import hashlib
 import http.server
+import json
+import re
 import threading
 import time
 import urllib.parse
+import xml.etree.ElementTree as tree
 from xml.sax.saxutils import escape
 
 BODY_MAX = 64 << 20  # of one request
+
+
+def form_fields(body, boundary):
+    """The parts of a multipart/form-data body (RFC 7578), strictly."""
+    mark = b"--" + boundary
+    if not body.startswith(mark + b"\r\n") or not body.endswith(b"\r\n" + mark + b"--\r\n"):
+        raise Refused(400, "malformed form")
+    values = {}
+    for part in body[len(mark) + 2:-(len(mark) + 6)].split(b"\r\n" + mark + b"\r\n"):
+        head, blank, value = part.partition(b"\r\n\r\n")
+        name = re.match(rb'Content-Disposition: form-data; name="([-A-Za-z]+)"', head)
+        if not name or not blank or name[1].decode() in values:
+            raise Refused(400, "malformed form")
+        values[name[1].decode()] = value
+    return values
 
 
 class Refused(Exception):
@@ -122,8 +140,7 @@ class Store:
             self.counter += 1
             upload = "up+load/%d=" % self.counter
             self.uploads[upload] = (bucket, key, {})
-            text = "<InitiateMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><UploadId>%s</UploadId></InitiateMultipartUploadResult>"
-            return 200, [], (text % (bucket, escape(key), upload)).encode("utf-8", "replace")
+            return 200, [], vendor.documents.begun(bucket, key, upload)
         upload = request.parameter("uploadId")
         if upload not in self.uploads or self.uploads[upload][:2] != (bucket, key):
             raise Refused(404, "NoSuchUpload")
@@ -137,26 +154,20 @@ class Store:
             parts[int(number)] = (request.body, etag)
             return 200, [("ETag", etag)], b""
         if request.method == "GET":
-            after = int(request.parameter("part-number-marker") or 0)
+            after = int(request.parameter(vendor.documents.marker) or 0)
             wanted = sorted(n for n in parts if n > after)
-            most = min(int(request.parameter("max-parts") or 1000), 1000)
-            rows = "".join("<Part><PartNumber>%d</PartNumber><ETag>%s</ETag><Size>%d</Size></Part>"
-                           % (n, escape(parts[n][1]), len(parts[n][0])) for n in wanted[:most])
-            more = "true" if len(wanted) > most else "false"
-            return 200, [], ("<ListPartsResult><IsTruncated>%s</IsTruncated>%s</ListPartsResult>" % (more, rows)).encode()
+            most = min(int(request.parameter(vendor.documents.most) or 1000), 1000)
+            rows = [(n, parts[n][1], len(parts[n][0])) for n in wanted[:most]]
+            return 200, [], vendor.documents.listed(upload, rows, len(wanted) > most)
         if request.method == "DELETE":
             del self.uploads[upload]
             return 204, [], b""
         if request.method != "POST":
             raise Refused(405, "MethodNotAllowed")
-        return self.commit(request, objects, key, upload, parts)
+        return self.commit(vendor, request, objects, key, upload, parts)
 
-    def commit(self, request, objects, key, upload, parts):
-        import xml.etree.ElementTree as tree
-        try:
-            named = [(int(p.findtext("PartNumber")), p.findtext("ETag")) for p in strip(tree.fromstring(request.body))]
-        except (tree.ParseError, TypeError, ValueError):
-            raise Refused(400, "MalformedXML")
+    def commit(self, vendor, request, objects, key, upload, parts):
+        named = vendor.documents.named(request.body)
         if not named or [n for n, _ in named] != sorted({n for n, _ in named}):
             raise Refused(400, "InvalidPartOrder")
         if any(n not in parts or parts[n][1].strip('"') != (etag or "").strip('"') for n, etag in named):
@@ -164,7 +175,52 @@ class Store:
         data = b"".join(parts[n][0] for n, _ in named)
         objects[key] = (data, '"%s-%d"' % (hashlib.md5(data).hexdigest(), len(named)))
         del self.uploads[upload]
-        return 200, [], b"<CompleteMultipartUploadResult/>"
+        return 200, [], vendor.documents.done
+
+
+class XmlDocuments:
+    """Uploads in parts as S3 speaks of them."""
+
+    marker, most, done = "part-number-marker", "max-parts", b"<CompleteMultipartUploadResult/>"
+
+    def begun(self, bucket, key, upload):
+        text = "<InitiateMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><UploadId>%s</UploadId></InitiateMultipartUploadResult>"
+        return (text % (bucket, escape(key), upload)).encode("utf-8", "replace")
+
+    def listed(self, upload, rows, more):
+        rows = "".join("<Part><PartNumber>%d</PartNumber><ETag>%s</ETag><Size>%d</Size></Part>" % (n, escape(etag), size)
+                       for n, etag, size in rows)
+        return ("<ListPartsResult><IsTruncated>%s</IsTruncated>%s</ListPartsResult>" % ("true" if more else "false", rows)).encode()
+
+    def named(self, body):
+        try:
+            return [(int(p.findtext("PartNumber")), p.findtext("ETag")) for p in strip(tree.fromstring(body))]
+        except (tree.ParseError, TypeError, ValueError):
+            raise Refused(400, "MalformedXML")
+
+
+class JsonDocuments:
+    """The same as JSON, with a vendor's names; a commit with any other name is refused."""
+
+    def __init__(self, upload, parts, number, size, etag, truncated, marker, most):
+        self.upload, self.parts, self.number, self.size, self.etag = upload, parts, number, size, etag
+        self.truncated, self.marker, self.most, self.done = truncated, marker, most, b"{}"
+
+    def begun(self, bucket, key, upload):
+        return json.dumps({self.upload: upload}).encode()
+
+    def listed(self, upload, rows, more):
+        rows = [{self.number: n, self.etag: etag, self.size: size} for n, etag, size in rows]
+        return json.dumps({self.upload: upload, self.truncated: more, self.parts: rows}).encode()
+
+    def named(self, body):
+        try:
+            document = json.loads(body)
+            if set(document) != {self.parts} or any(set(p) != {self.number, self.etag} for p in document[self.parts]):
+                raise Refused(400, "MalformedBody")
+            return [(int(p[self.number]), p[self.etag]) for p in document[self.parts]]
+        except (ValueError, TypeError):
+            raise Refused(400, "MalformedBody")
 
 
 class Gone(Refused):

@@ -10,11 +10,11 @@ import json
 import re
 import time
 
-from storage_double import Refused, Store, decode, encode, is_rsa_signature
+from storage_double import JsonDocuments, Refused, Store, XmlDocuments, decode, encode, form_fields, is_rsa_signature
 
 WEEK = 604800
 AHEAD = 15 * 60  # how far a signature may begin in the future
-PARTS = {"uploads", "uploadId", "partNumber", "part-number-marker", "max-parts"}
+PARTS = {"uploads", "uploadId", "partNumber"}
 LISTING = {"max-keys", "prefix", "marker"}
 
 
@@ -29,7 +29,7 @@ class Vendor:
     prefix = ""  # of the vendor's own fields
     own_fields = set()  # of those the ones that a PUT may have, beside <prefix>meta-*
     create_only = None  # (field, value, status, code)
-    takes_parts = True
+    takes_parts, documents = True, XmlDocuments()
     missing_delete_is_404 = False
     json_errors = False
     path_prefix = ""
@@ -53,7 +53,7 @@ class Vendor:
 
     def check_parameters(self, request, own):
         for name, _ in request.query:
-            if name not in own | PARTS | LISTING:
+            if name not in own | PARTS | LISTING | {self.documents.marker, self.documents.most}:
                 raise Refused(400, "InvalidArgument")
 
     def check_put(self, request, exists):
@@ -287,7 +287,9 @@ class Tos(V4):
     names = v4_names("X-Tos-", "X-Tos-Algorithm", "X-Tos-SignedHeaders")
     prefix, own_fields = "x-tos-", {"x-tos-forbid-overwrite", "x-tos-content-sha256"}
     create_only = ("x-tos-forbid-overwrite", "true", 409, "ObjectAlreadyExists")
-    takes_parts, json_errors = False, "Code"
+    json_errors = "Code"
+    # https://docs.byteplus.com/en/docs/tos/reference-completemultipartupload  .../reference-listparts
+    documents = JsonDocuments("UploadId", "Parts", "PartNumber", "Size", "ETag", "IsTruncated", "part-number-marker", "max-parts")
     more_parameters = {"X-Tos-Content-Sha256"}  # the SDK's way to say that the payload is not signed
 
 
@@ -387,7 +389,9 @@ class Obs(Vendor):
 class Bos(Vendor):
     """https://cloud.baidu.com/doc/Reference/s/njwvz1yfu"""
 
-    prefix, takes_parts, json_errors = "x-bce-", False, "code"
+    prefix, json_errors = "x-bce-", "code"
+    # https://intl.cloud.baidu.com/en/doc/BOS/s/Xkc5w5jmm-intl-en (ListParts)  .../Nkc5vzayc-en (CompleteMultipartUpload)
+    documents = JsonDocuments("uploadId", "parts", "partNumber", "size", "eTag", "isTruncated", "partNumberMarker", "maxParts")
 
     def verify(self, request, now):
         self.check_parameters(request, {"authorization", "x-bce-security-token"})
@@ -417,104 +421,3 @@ class Bos(Vendor):
         key = digest("sha256", self.key, "/".join(parts[:4])).hexdigest()
         if not hmac.compare_digest(digest("sha256", key, canonical).hexdigest(), signature):
             raise Refused(403, "SignatureDoesNotMatch")
-
-
-class Qiniu(Vendor):
-    """Uploads by form, management requests and a domain for downloads, all on one port.
-    https://developer.qiniu.com/kodo/1208/upload-token  .../1201/access-token  .../1202/download-token"""
-
-    json_errors = "error"
-
-    def signature(self, text):
-        return base64.urlsafe_b64encode(digest("sha1", self.key, text).digest()).decode()
-
-    def handle(self, request, now):
-        with self.store.lock:
-            if request.method == "POST" and request.path == "/":
-                return self.upload(request, now)
-            if request.method == "POST":
-                return self.manage(request)
-            if request.method == "GET":
-                return self.download(request, now)
-        raise Refused(405, "method not allowed")
-
-    def policy_of(self, token, now):
-        id, signature, policy = (token.split(":") + ["", ""])[:3]
-        if id != self.id or not hmac.compare_digest(self.signature(policy), signature):
-            raise Refused(401, "bad token")
-        policy = json.loads(base64.urlsafe_b64decode(policy))
-        if set(policy) - {"scope", "deadline", "fsizeLimit", "fsizeMin", "insertOnly", "mimeLimit"}:
-            raise Refused(400, "unknown policy field")
-        if now >= policy["deadline"]:
-            raise Refused(401, "expired token")
-        return policy
-
-    def upload(self, request, now):
-        kind = re.fullmatch(r"multipart/form-data; boundary=([-0-9A-Za-z]{1,70})", request.field("content-type") or "")
-        if not kind or request.field("content-length") is None:
-            raise Refused(400, "not a form")
-        if request.has_query:
-            raise Refused(400, "unknown parameter")
-        values = form_fields(request.body, kind[1].encode())
-        if set(values) != {"key", "token", "file"}:
-            raise Refused(400, "unknown form field")
-        policy = self.policy_of(values["token"].decode("utf-8", "replace"), now)
-        bucket, _, name = policy["scope"].partition(":")
-        key, data = values["key"].decode(), values["file"]
-        if name and key != name:
-            raise Refused(403, "key doesn't match scope")
-        if len(data) > policy.get("fsizeLimit", len(data)) or len(data) < policy.get("fsizeMin", 0):
-            raise Refused(403, "file size out of range")
-        objects = self.objects(bucket)
-        if policy.get("insertOnly") and key in objects:
-            raise Refused(614, "file exists")
-        objects[key] = data
-        return 200, [], json.dumps({"hash": "F" + hashlib.sha1(data).hexdigest(), "key": key}).encode()
-
-    def objects(self, bucket):
-        return self.store.buckets.setdefault(bucket, {})  # a double has every bucket
-
-    def manage(self, request):
-        want = "QBox %s:%s" % (self.id, self.signature(request.path + "\n"))
-        if not hmac.compare_digest(want, request.field("authorization") or "") or request.body or request.has_query:
-            raise Refused(401, "bad token")
-        _, verb, entry = request.path.split("/", 2)
-        bucket, _, key = base64.urlsafe_b64decode(entry).decode().partition(":")
-        objects = self.objects(bucket)
-        if key not in objects:
-            raise Refused(612, "no such file or directory")
-        if verb == "stat":
-            answer = {"fsize": len(objects[key]), "hash": "F" + hashlib.sha1(objects[key]).hexdigest()}
-            return 200, [], json.dumps(answer).encode()
-        if verb != "delete":
-            raise Refused(400, "unknown verb")
-        del objects[key]
-        return 200, [], b""
-
-    def download(self, request, now):
-        if [name for name, _ in request.query] != ["e", "token"]:
-            raise Refused(401, "bad token")
-        expires, token = request.parameter("e") or "", request.parameter("token") or ""
-        url = "http://%s%s?e=%s" % (request.field("host"), request.path, expires)
-        if not hmac.compare_digest(self.id + ":" + self.signature(url), token) or not expires.isdigit() or now >= int(expires):
-            raise Refused(401, "bad token")
-        key = decode(request.path)[1:]
-        found = [objects[key] for objects in self.store.buckets.values() if key in objects]
-        if not found:
-            raise Refused(404, "Document not found")
-        return 200, [], found[0]
-
-
-def form_fields(body, boundary):
-    """The parts of a multipart/form-data body (RFC 7578), strictly."""
-    mark = b"--" + boundary
-    if not body.startswith(mark + b"\r\n") or not body.endswith(b"\r\n" + mark + b"--\r\n"):
-        raise Refused(400, "malformed form")
-    values = {}
-    for part in body[len(mark) + 2:-(len(mark) + 6)].split(b"\r\n" + mark + b"\r\n"):
-        head, blank, value = part.partition(b"\r\n\r\n")
-        name = re.match(rb'Content-Disposition: form-data; name="([-A-Za-z]+)"', head)
-        if not name or not blank or name[1].decode() in values:
-            raise Refused(400, "malformed form")
-        values[name[1].decode()] = value
-    return values

@@ -14,6 +14,7 @@ import urllib.parse
 import pytest
 import requests
 
+import s3
 from harness import BIN, SOURCE, Backend, Runtime, wait_until
 
 FIXTURES = SOURCE / "tests" / "fixtures"
@@ -126,27 +127,6 @@ def azure_service(azurite, certificate, endpoint=None):
             "headers": {"x-ms-blob-type": "BlockBlob"}, "certificate": certificate, "expirationDuration": "PT2M"}
 
 
-def s3_get(rgw, bucket, key):
-    """A SigV4 GET made here, independent of the product."""
-    now = datetime.datetime.utcnow().strftime("%Y%m%dT%H%M%SZ")
-    parts = urllib.parse.urlsplit(rgw["RGW_HTTP"])
-    path = f"/{bucket}/{urllib.parse.quote(key, safe='/~')}"
-    empty = hashlib.sha256(b"").hexdigest()
-    headers = {"host": parts.netloc, "x-amz-content-sha256": empty, "x-amz-date": now}
-    names = ";".join(headers)
-    canonical = "\n".join(["GET", path, "", *[f"{k}:{v}" for k, v in headers.items()], "", names, empty])
-    scope = f"{now[:8]}/us-east-1/s3/aws4_request"
-    text = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
-    key_bytes = b"AWS4" + rgw["RGW_SECRET_KEY"].encode()
-    for part in scope.split("/"):
-        key_bytes = hmac.new(key_bytes, part.encode(), "sha256").digest()
-    signature = hmac.new(key_bytes, text.encode(), "sha256").hexdigest()
-    headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={rgw['RGW_ACCESS_KEY']}/{scope}, SignedHeaders={names}, Signature={signature}"
-    answer = requests.get(rgw["RGW_HTTP"] + path, headers=headers, timeout=30)
-    assert answer.status_code == 200, answer.text
-    return answer.content
-
-
 def test_a_file_lands_in_each_storage_and_nothing_on_the_device_changes(backend, device, azurite, rgw):
     set_service(backend, {"type": "LOCAL"})
     said, entry = take_picture(backend)
@@ -169,7 +149,7 @@ def test_a_file_lands_in_each_storage_and_nothing_on_the_device_changes(backend,
     set_service(backend, {"type": "AWS", "endpoint": rgw["RGW_HTTP"], "region": "us-east-1", "bucket": "fleet", "pathStyle": True,
                           "accessKeyId": rgw["RGW_ACCESS_KEY"], "secretAccessKey": rgw["RGW_SECRET_KEY"]})
     said, entry = take_picture(backend)
-    check_arrived(said, entry, s3_get(rgw, "fleet", entry["object"]), device)
+    check_arrived(said, entry, s3.get(rgw, "fleet", entry["object"]), device)
 
     assert (device.process.pid, device.module_pids()) == pids
 
