@@ -31,6 +31,9 @@ std::vector<setup> setups() {
   const auto connection = "AccountName=someaccount;AccountKey=" + to_base64("0123456789abcdef") + ";BlobEndpoint=";
   return {
       {"AWS", "AWS", keys},
+      {"AWS, a role",
+       "AWS",
+       {{"accessKeyId", "AK"}, {"secretAccessKey", "SK"}, {"roleArn", "arn:aws:iam::123456789012:role/fleet"}}},
       {"AWS, provider other",
        "AWS",
        {{"accessKeyId", "AK"}, {"secretAccessKey", "SK"}, {"endpoint", "https://s3.example.com"}}},

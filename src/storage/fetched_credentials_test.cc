@@ -21,6 +21,7 @@ struct fetched_credentials_test : testing::Test {
   io::temporary_folder folder;
   milliseconds life = std::chrono::hours(1);
   int status = 200, issued = 0;
+  std::vector<std::string> asked;  ///< of the token service, decoded
   auth::test_transport net{[this](const http::request& r) { return answer(r); }};
   std::vector<std::string> warnings;
   std::vector<made_driver::other_endpoint> others;
@@ -38,6 +39,7 @@ struct fetched_credentials_test : testing::Test {
     }
     if (url.starts_with("https://sts.") || url == "https://s3.example:9000/") {
       const auto n = std::to_string(++issued);
+      asked.push_back(percent_decode(std::get<std::string>(r.body)).value());
       return answered(200, "<R><Credentials><AccessKeyId>ASIA" + n +
                                "</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t" + n +
                                "</SessionToken><Expiration>" + dies + "</Expiration></Credentials></R>");
@@ -154,6 +156,66 @@ TEST_F(fetched_credentials_test, a_new_credential_replaces_the_old_one_in_the_si
   clock.advance(std::chrono::minutes(52));
   ASSERT_TRUE(sign(*aws));  // begins the renewal
   EXPECT_THAT(sign(*aws)->url.reveal(), HasSubstr("Credential=ASIA2%2F"));
+}
+
+TEST_F(fetched_credentials_test, a_session_for_each_device_can_do_nothing_outside_its_names) {
+  auto options = role();
+  options["sessionPerDevice"] = "true";
+  const auto aws = *make("AWS", options);
+  const auto signed_by = [&](const std::string& object, const std::string& address = {}) {
+    sign_spec s;
+    s.object = object;
+    s.source_address = address;
+    const auto url = run(aws->sign(std::move(s)))->url.reveal();
+    const auto at = url.find("Credential=") + 11;
+    return url.substr(at, url.find('%', at) - at);
+  };
+  const auto one = signed_by("cam-1/a.jpg");
+  EXPECT_THAT(asked.back(), HasSubstr(R"("arn:aws:s3:::fleet/cam-1/*")"));
+  EXPECT_EQ(signed_by("cam-1/deep/b.jpg"), one);
+  EXPECT_EQ(issued, 1) << "one session for all of a device's files";
+  EXPECT_NE(signed_by("cam-2/a.jpg"), one);
+  EXPECT_THAT(asked.back(), HasSubstr(R"("arn:aws:s3:::fleet/cam-2/*")"));
+  EXPECT_NE(signed_by("cam-1/a.jpg", "192.0.2.1"), one) << "from there only";
+  EXPECT_THAT(asked.back(), HasSubstr(R"("aws:SourceIp":"192.0.2.1")"));
+
+  sign_spec wild;
+  wild.object = "*/a.jpg";
+  EXPECT_EQ(run(aws->sign(std::move(wild))).error().field(), "objectNameTemplate");
+  aws->retire();
+  for (const auto* object : {"cam-1/a.jpg", "cam-3/a.jpg"}) {  // with a session, and without one yet
+    sign_spec after;
+    after.object = object;
+    EXPECT_EQ(run(aws->sign(std::move(after))).error().code(), errc::failed_precondition);
+  }
+}
+
+TEST_F(fetched_credentials_test, sessions_that_nobody_used_for_long_give_way) {
+  auto options = role();
+  options["sessionPerDevice"] = "true";
+  const auto aws = *make("AWS", options);
+  const auto use = [&](int n) {
+    sign_spec s;
+    s.object = "cam-" + std::to_string(n) + "/a.jpg";
+    ASSERT_TRUE(run(aws->sign(std::move(s))));
+  };
+  for (int n = 0; n < 1000; ++n) use(n);
+  use(0);
+  EXPECT_EQ(issued, 1000);
+  use(1000);  // takes the place of cam-1, the one used longest ago
+  use(0);
+  EXPECT_EQ(issued, 1001);
+  use(1);
+  EXPECT_EQ(issued, 1002);
+}
+
+TEST_F(fetched_credentials_test, an_address_is_bound_by_the_session_of_a_role_only) {
+  EXPECT_TRUE((*make("AWS", role()))->caps().enforces.has(bound::source_address));
+  auto keys = role();
+  keys.erase("roleArn");
+  EXPECT_FALSE((*make("AWS", keys))->caps().enforces.has(bound::source_address));
+  keys["sessionPerDevice"] = "true";
+  EXPECT_EQ(refused_field("AWS", keys), "roleArn");
 }
 
 TEST_F(fetched_credentials_test, a_retired_driver_forgets_its_credential_and_signs_no_more_but_can_still_look) {

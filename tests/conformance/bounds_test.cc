@@ -124,6 +124,22 @@ TEST_P(bounds_test, a_grant_for_a_prefix_can_bound_the_size_too) {
   EXPECT_THAT(g->expect, testing::Contains(execute(with_name(*g, "bound/sized/a"), "123")));
 }
 
+TEST_P(bounds_test, azure_grants_a_whole_container_but_not_its_neighbour) {
+  if (GetParam().type != "AZURE") return;
+  auto s = named("");
+  s.is_prefix = true;
+  const auto g = run(driver->sign(s));
+  ASSERT_TRUE(g) << g.error().message();
+  for (const auto* name : {"bound/whole/a", "whole b"}) {
+    EXPECT_THAT(g->expect, testing::Contains(execute(with_name(*g, name), "body"))) << name;
+    EXPECT_EQ(run(driver->get(name, 100)).value(), "body");
+  }
+  if (!enforces(storage::bound::object)) return;  // the user's own SAS, for what it is for
+  auto other = with_name(*g, "x").url.reveal();
+  other.replace(other.find(container()), container().size(), container() + "-2");
+  EXPECT_EQ(status("PUT", other, {{"x-ms-blob-type", "BlockBlob"}}), 403);
+}
+
 TEST_P(bounds_test, a_grant_for_an_address_serves_no_other) {
   auto s = named("bound/address");
   s.source_address = "127.0.0.0/8";  // where the tests run

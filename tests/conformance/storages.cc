@@ -20,6 +20,11 @@ http::headers typed_meta(const char* name) { return {{name, "north"}, {"Content-
 std::string no_ca() { return {}; }
 std::string azurite_ca() { return io::read_file(servers::value("AZURITE_CA"), 1 << 16).value(); }
 
+std::map<std::string, std::string> with(std::map<std::string, std::string> options, const char* name,
+                                        const std::string& value) {
+  options[name] = value;
+  return options;
+}
 std::map<std::string, std::string> azurite_http() {
   return {{"endpoint", servers::value("AZURITE_HTTP")},
           {"connectionString", connection(servers::value("AZURITE_KEY"))}};
@@ -47,6 +52,7 @@ std::map<std::string, std::string> rgw_web_identity() {
           {"webIdentityTokenFile", servers::value("RGW_TOKENS") + "/token"},
           {"roleArn", servers::value("RGW_WEB_ROLE_ARN")}};
 }
+std::map<std::string, std::string> rgw_sessions() { return with(rgw_role(), "sessionPerDevice", "true"); }
 std::map<std::string, std::string> swift_s3() {
   return {{"endpoint", servers::value("SWIFT_HTTP")},
           {"provider", "openstack-swift"},
@@ -121,11 +127,6 @@ std::map<std::string, std::string> keys_of(const std::string& name) {
   return {{"endpoint", servers::value(name + "_HTTP")},
           {"accessKeyId", servers::value(name + "_ID")},
           {"secretAccessKey", servers::value(name + "_KEY")}};
-}
-std::map<std::string, std::string> with(std::map<std::string, std::string> options, const char* name,
-                                        const std::string& value) {
-  options[name] = value;
-  return options;
 }
 std::map<std::string, std::string> gcp_hmac() { return keys_of("GCP"); }
 std::map<std::string, std::string> gcp_resumable() { return with(gcp_hmac(), "resumable", "true"); }
@@ -265,6 +266,15 @@ const std::vector<storage_setup>& storages() {
        meta,
        true,
        errc::permission_denied},
+      {"AWS_sessions",
+       "AWS",
+       false,
+       rgw_sessions,
+       no_ca,
+       {{"accessKeyId", "EVPWRONG"}},
+       meta,
+       true,
+       errc::permission_denied},  // Ceph's token service calls everything AccessDenied
       {"AZURE_entra", "AZURE", false, azurite_entra, azurite_ca, {{"clientSecret", wrong_key}}, {}, true},
       {"AZURE_sas", "AZURE", false, azurite_sas, no_ca, bad_sas, {}, true},
       {"SWIFT_openstack", "SWIFT", false, swift, no_ca, {{"password", wrong_key}}, {}, true},

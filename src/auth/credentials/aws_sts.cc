@@ -160,13 +160,17 @@ result<void> check_role(const aws_role& role) {
   return {};
 }
 
-std::string s3_session_policy(std::string_view bucket, std::string_view prefix, std::string_view partition) {
+std::string s3_session_policy(std::string_view bucket, std::string_view prefix, std::string_view partition,
+                              std::string_view source_address) {
   const auto arn = fmt::format("arn:{}:s3:::{}", partition, bucket);
+  const auto condition = source_address.empty() ? std::string()
+                                                : fmt::format(R"(,"Condition":{{"IpAddress":{{"aws:SourceIp":{}}}}})",
+                                                              json_text(source_address));
   return fmt::format(
       R"({{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":["s3:PutObject","s3:GetObject","s3:DeleteObject",)"
-      R"("s3:AbortMultipartUpload","s3:ListMultipartUploadParts"],"Resource":{}}},)"
-      R"({{"Effect":"Allow","Action":["s3:ListBucket","s3:CreateBucket"],"Resource":{}}}]}})",
-      json_text(arn + "/" + std::string(prefix) + "*"), json_text(arn));
+      R"("s3:AbortMultipartUpload","s3:ListMultipartUploadParts"],"Resource":{0}{2}}},)"
+      R"({{"Effect":"Allow","Action":["s3:ListBucket","s3:CreateBucket"],"Resource":{1}{2}}}]}})",
+      json_text(arn + "/" + std::string(prefix) + "*"), json_text(arn), condition);
 }
 
 std::unique_ptr<aws_source> make_static_aws(aws_credentials keys) {

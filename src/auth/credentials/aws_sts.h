@@ -28,9 +28,12 @@ struct sts_endpoint {
 /// "externalId".
 result<void> check_role(const aws_role& role);
 
-/// A session policy that allows what grants and checks of objects below `prefix` of the bucket need, no more. Compact:
-/// Ceph RGW misreads spaces. `partition` is "aws", "aws-cn" or "aws-us-gov", as the role's ARN has it.
-std::string s3_session_policy(std::string_view bucket, std::string_view prefix, std::string_view partition = "aws");
+/// A session policy that allows what grants and checks of objects below `prefix` of the bucket need, no more, and that
+/// only from `source_address` (an address or CIDR network; empty: from anywhere). Compact: Ceph RGW misreads spaces.
+/// `partition` is "aws", "aws-cn" or "aws-us-gov", as the role's ARN has it. The prefix has none of "*?$", which mean
+/// something in a policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+std::string s3_session_policy(std::string_view bucket, std::string_view prefix, std::string_view partition = "aws",
+                              std::string_view source_address = {});
 
 /// Keys that never change, as the base of a role.
 std::unique_ptr<aws_source> make_static_aws(aws_credentials keys);

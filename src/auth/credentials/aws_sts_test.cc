@@ -124,6 +124,9 @@ TEST(session_policies, are_compact_and_narrowed_to_the_prefix) {
   EXPECT_THAT(policy, HasSubstr(R"("Resource":"arn:aws-cn:s3:::my-fleet/cam-1/*")"));
   EXPECT_THAT(policy, Not(HasSubstr(" ")));
   EXPECT_LE(policy.size(), 2048u);
+  EXPECT_THAT(policy, testing::Not(HasSubstr("Condition")));
+  EXPECT_THAT(s3_session_policy("b", "", "aws", "192.0.2.0/24"),
+              HasSubstr(R"("Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}})"));
   EXPECT_THAT(s3_session_policy("b", "a\"b/"), HasSubstr(R"(arn:aws:s3:::b/a\"b/*)"));
 }
 

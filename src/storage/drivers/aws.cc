@@ -3,6 +3,9 @@
 // Limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html (one PUT up to 5 GiB),
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html (604,800 s),
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (If-None-Match, x-amz-content-sha256)
+#include <algorithm>
+#include <map>
+
 #include "auth/sigv4.h"
 #include "base/crypto.h"
 #include "base/encoding.h"
@@ -28,6 +31,9 @@ constexpr option_spec options_table[] = {
     {"roleArn", option_spec::kind::text, false, "role to assume with these credentials"},
     {"externalId", option_spec::kind::text, false, "what the role's trust policy demands"},
     {"roleSessionName", option_spec::kind::text, false, "name of the role's sessions, default openevp"},
+    {"sessionPerDevice", option_spec::kind::boolean, false,
+     "a session of the role for each device, that can do nothing outside the device's own names; an STS call an hour "
+     "each"},
     {"webIdentityTokenFile", option_spec::kind::text, false, "token file of the workload's identity, for roleArn"},
     {"stsEndpoint", option_spec::kind::url, false,
      "URL of the token service; default https://sts.<region>.amazonaws.com, or the endpoint where that is another's"},
@@ -35,7 +41,7 @@ constexpr option_spec options_table[] = {
      "bucket in the path (default but for amazonaws.com), not in the host"},
 };
 
-bucket_rules rules_of(const s3_provider& p, bool has_role) {
+bucket_rules rules_of(const s3_provider& p, const aws_keys& keys) {
   bucket_rules r{.caps = {.max_lifetime = seconds(604'800),
                           .max_put_bytes = 5ULL << 30,
                           .signs_fields = true,
@@ -49,25 +55,47 @@ bucket_rules rules_of(const s3_provider& p, bool has_role) {
     r.caps.enforces = r.caps.enforces.with(bound::sha256);
     r.sha256_field = "x-amz-content-sha256";
   }
-  if (p.forms == s3_forms::roles_too || (p.forms == s3_forms::own_keys && !has_role)) {
+  if (p.forms == s3_forms::roles_too || (p.forms == s3_forms::own_keys && !keys.fetched)) {
     r.caps.by_form = {bound::max_size, bound::prefix};
     r.caps.enforces = r.caps.enforces.with(bound::max_size).with(bound::prefix);
   }
+  if (keys.narrowed) r.caps.enforces = r.caps.enforces.with(bound::source_address);
   return r;
 }
+
+constexpr std::size_t sessions_max = 1000;  // of a role, kept at once
 
 class aws_driver final : public bucket_driver {
  public:
   /// Keys that are given sign by themselves; all else comes from the cache.
   aws_driver(const driver_context& context, bucket_place where, aws_keys keys, std::string region,
-             const s3_provider& provider)
-      : bucket_driver(context, std::move(where), rules_of(provider, keys.fetched != nullptr)),
+             const s3_provider& provider, bool session_per_device)
+      : bucket_driver(context, std::move(where), rules_of(provider, keys)),
+        context_(context),
         region_(std::move(region)),
-        provider_(provider) {
+        provider_(provider),
+        narrowed_(std::move(keys.narrowed)),
+        session_per_device_(session_per_device) {
     if (keys.fetched)
       cache_ = std::make_unique<auth::credential_cache<auth::aws_credentials>>(context.clock, std::move(keys.fetched));
     else
       signer_ = std::make_unique<auth::sigv4_signer>(std::move(keys.given), region_);
+  }
+
+  io::task<result<signed_request>> sign(sign_spec spec) override {
+    CO_TRY(const auto session, session_for(spec));
+    if (session) spec.source_address.clear();  // the session is bound to it
+    auto signing = session ? session->sign(std::move(spec)) : bucket_driver::sign(std::move(spec));
+    auto made = co_await std::move(signing);
+    co_return made;
+  }
+
+  io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override {
+    CO_TRY(const auto session, session_for(spec));
+    auto signing = session ? session->sign_part(std::move(spec), std::move(upload_id), part)
+                           : bucket_driver::sign_part(std::move(spec), std::move(upload_id), part);
+    auto made = co_await std::move(signing);
+    co_return made;
   }
 
   std::optional<auth::credential_health> health() const override {
@@ -81,6 +109,7 @@ class aws_driver final : public bucket_driver {
     cache_->drop();
     signer_.reset();
     current_ = {};
+    for (const auto& [limits, s] : sessions_) s.signer->retire();
   }
 
  protected:
@@ -126,8 +155,43 @@ class aws_driver final : public bucket_driver {
   }
 
  private:
+  /// The driver whose session may do no more than this grant's device, or come from its address; null: this one will
+  /// do.
+  result<std::shared_ptr<aws_driver>> session_for(const sign_spec& spec) {
+    if (is_retired()) return fail(retired_error());
+    if (!narrowed_ || (!session_per_device_ && spec.source_address.empty())) return nullptr;
+    aws_session limits;
+    limits.source_address = spec.source_address;
+    if (session_per_device_) limits.prefix = spec.object.substr(0, spec.object.find('/') + 1);
+    if (limits.prefix.find_first_of("*?$") != std::string::npos)
+      return fail(errc::invalid_argument, "objectNameTemplate",
+                  "with sessionPerDevice names must not begin with a segment that has one of * ? $");
+    auto& found = sessions_[limits];
+    found.last_use = ++uses_;
+    if (found.signer) return found.signer;
+    aws_keys keys;
+    keys.fetched = narrowed_(limits);
+    found.signer = std::make_shared<aws_driver>(context_, place(), std::move(keys), region_, provider_, false);
+    const auto made = found.signer;
+    if (sessions_.size() > sessions_max)
+      sessions_.erase(std::min_element(sessions_.begin(), sessions_.end(), [](const auto& a, const auto& b) {
+        return a.second.last_use < b.second.last_use;
+      }));
+    return made;
+  }
+
+  struct session {
+    std::shared_ptr<aws_driver> signer;
+    std::uint64_t last_use = 0;
+  };
+
+  driver_context context_;
   std::string region_;
   const s3_provider& provider_;
+  std::function<std::unique_ptr<auth::aws_source>(const aws_session&)> narrowed_;  // null: no role
+  bool session_per_device_;
+  std::map<aws_session, session> sessions_;
+  std::uint64_t uses_ = 0;
   std::unique_ptr<auth::credential_cache<auth::aws_credentials>> cache_;  // null: the keys are given
   auth::expiring<auth::aws_credentials> current_;                         // what signer_ was made of, if fetched
   std::unique_ptr<auth::sigv4_signer> signer_;
@@ -169,7 +233,8 @@ result<made_driver> make_aws(const option_values& options, const driver_context&
                 "must be https: " + std::string(provider->name) + " takes nothing else");
   made_driver made;
   TRY(auto keys, aws_keys_of(options, context, place, region, with_region(provider->sts, region), made));
-  auto driver = std::make_unique<aws_driver>(context, place, std::move(keys), std::move(region), *provider);
+  auto driver = std::make_unique<aws_driver>(context, place, std::move(keys), std::move(region), *provider,
+                                             options.text("sessionPerDevice") == "true");
   auto out = made_bucket_driver(std::move(driver), place, options.has("sessionToken"));
   out.others = std::move(made.others);
   return out;

@@ -28,6 +28,35 @@ result<auth::sts_endpoint> sts_of(const option_values& options, const driver_con
   return auth::sts_endpoint{at->origin(), region, context.ca_pem};
 }
 
+/// Makes sessions of a role, each with the base that the options name.
+struct role_sessions {
+  http::transport& transport;
+  const io::clock& clock;
+  http::transport* metadata;
+  auth::token_folders folders;
+  std::string from, web_file;
+  auth::aws_credentials keys;
+  auth::sts_endpoint sts;
+  auth::aws_role role;
+  std::string bucket;
+
+  std::unique_ptr<auth::aws_source> operator()(const aws_session& session) const {
+    auto limited = role;
+    const auto partition = std::string_view(role.arn).substr(4, role.arn.find(':', 4) - 4);
+    limited.policy = auth::s3_session_policy(bucket, session.prefix, partition, session.source_address);
+    if (from == "webIdentity")
+      return auth::make_assume_role_with_web_identity(transport, sts, std::move(limited), folders, web_file);
+    return auth::make_assume_role(transport, clock, sts, std::move(limited), base());
+  }
+
+  std::unique_ptr<auth::aws_source> base() const {
+    if (from == "instance") return auth::make_aws_instance(*metadata);
+    if (from == "container")
+      return auth::make_aws_container(*metadata, auth::aws_container::from_environment(), folders);
+    return auth::make_static_aws(keys);
+  }
+};
+
 }  // namespace
 
 result<aws_keys> aws_keys_of(const option_values& options, const driver_context& context, const bucket_place& where,
@@ -43,45 +72,41 @@ result<aws_keys> aws_keys_of(const option_values& options, const driver_context&
       return fail(errc::invalid_argument, std::string(field), "is for static credentials only: leave it out");
   if (is_web == web_file.empty())
     return fail(errc::invalid_argument, "webIdentityTokenFile", "goes together with credentials webIdentity");
-  for (const std::string_view field : {"externalId", "roleSessionName", "stsEndpoint"})
+  for (const std::string_view field : {"externalId", "roleSessionName", "stsEndpoint", "sessionPerDevice"})
     if (options.has(field) && !options.has("roleArn"))
       return fail(errc::invalid_argument, "roleArn", fmt::format("is missing: {} says something about a role", field));
   if (is_web && !options.has("roleArn"))
     return fail(errc::invalid_argument, "roleArn", "is missing: which role does the web identity assume?");
 
-  aws_keys keys;
-  if (is_static) {
-    TRY(auto given, bucket_keys_of(options));
-    keys.given = {std::move(given.id), std::move(given.key), std::move(given.token)};
-  }
-  if (!is_static && !is_web) {
-    if (!context.metadata)
-      return fail(errc::invalid_argument, "credentials", "this program reaches no metadata service");
-    keys.fetched = from == "instance"
-                       ? auth::make_aws_instance(*context.metadata)
-                       : auth::make_aws_container(*context.metadata, auth::aws_container::from_environment(),
-                                                  context.token_folders);
-  }
-  if (!options.has("roleArn")) return keys;
-
-  auth::aws_role role;
-  role.arn = options.text("roleArn");
-  role.session = options.has("roleSessionName") ? options.text("roleSessionName") : "openevp";
-  role.external_id = options.text("externalId");
-  CHECK(auth::check_role(role));
-  const auto partition = role.arn.substr(4, role.arn.find(':', 4) - 4);
-  role.policy = auth::s3_session_policy(where.bucket, "", partition);
-  TRY(auto sts, sts_of(options, context, where, region, provider_sts, made));
+  if (!is_static && !is_web && !context.metadata)
+    return fail(errc::invalid_argument, "credentials", "this program reaches no metadata service");
   if (is_web) {
     if (auto ok = context.token_folders.check(web_file); !ok)
       return fail(std::move(ok.error()).at("webIdentityTokenFile"));
-    keys.fetched = auth::make_assume_role_with_web_identity(context.transport, std::move(sts), std::move(role),
-                                                            context.token_folders, web_file);
+  }
+
+  role_sessions sessions{
+      context.transport, context.clock, context.metadata, context.token_folders, from, web_file, {}, {}, {},
+      where.bucket};
+  if (is_static) {
+    TRY(auto given, bucket_keys_of(options));
+    sessions.keys = {std::move(given.id), std::move(given.key), std::move(given.token)};
+  }
+  aws_keys keys;
+  if (!options.has("roleArn")) {
+    if (is_static)
+      keys.given = std::move(sessions.keys);
+    else
+      keys.fetched = sessions.base();
     return keys;
   }
-  auto base = is_static ? auth::make_static_aws(std::exchange(keys.given, {})) : std::move(keys.fetched);
-  keys.fetched =
-      auth::make_assume_role(context.transport, context.clock, std::move(sts), std::move(role), std::move(base));
+  sessions.role.arn = options.text("roleArn");
+  sessions.role.session = options.has("roleSessionName") ? options.text("roleSessionName") : "openevp";
+  sessions.role.external_id = options.text("externalId");
+  CHECK(auth::check_role(sessions.role));
+  TRY(sessions.sts, sts_of(options, context, where, region, provider_sts, made));
+  keys.fetched = sessions({});
+  keys.narrowed = std::move(sessions);
   return keys;
 }
 

@@ -1,6 +1,7 @@
 // Where the credentials of an AWS service come from: given keys, a role, a web identity, or the machine's own.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "auth/credentials/aws_sts.h"
@@ -8,10 +9,19 @@
 
 namespace evp::storage {
 
+/// What a session of a role is limited to, beside the bucket.
+struct aws_session {
+  std::string prefix;          ///< of objects' names; empty: all
+  std::string source_address;  ///< where requests come from, an address or CIDR network; empty: anywhere
+  friend auto operator<=>(const aws_session&, const aws_session&) = default;
+};
+
 /// Keys that the user gave, or where to fetch some.
 struct aws_keys {
   auth::aws_credentials given;
   std::unique_ptr<auth::aws_source> fetched;  ///< null: they are given
+  /// Where a role is assumed: more sessions of it, limited further. Null: no role.
+  std::function<std::unique_ptr<auth::aws_source>(const aws_session&)> narrowed;
 };
 
 /// Reads what the options say about credentials, and refuses what contradicts itself. Token services that are asked

@@ -138,6 +138,8 @@ class azure_driver final : public driver {
   io::task<result<signed_request>> sign(sign_spec spec) override {
     CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
     CO_CHECK(check_fields(spec.fields));
+    const bool whole_container = spec.is_prefix && spec.object.empty();  // which bounds nothing
+    if (whole_container) spec.is_prefix = false;
     CO_CHECK(check_bounds(spec, caps().enforces));
     if (spec.is_prefix && !spec.object.ends_with('/'))
       co_return fail(errc::unsupported, "this storage can bound a grant to a folder only: the prefix must end in '/'");
@@ -148,13 +150,10 @@ class azure_driver final : public driver {
     signed_request r{.method = is_put ? "PUT" : "GET", .expect = {is_put ? 201 : 200}};
     r.expires_at = expiry_of(now, life);
     const auto* permissions = !is_put ? "r" : spec.create_only ? "c" : "cw";
-    if (spec.is_prefix) {
-      auto sas = sas_for(with, spec.object.substr(0, spec.object.size() - 1), permissions, r.expires_at);
-      sas.depth = int(std::count(spec.object.begin(), spec.object.end(), '/'));
-      CO_TRY(sas.addresses, address_range(spec.source_address));
-      CO_TRY(const auto made, by_.signer.sign(sas));
+    if (spec.is_prefix || whole_container) {
+      CO_TRY(const auto query, many_query(with, spec, permissions, r.expires_at));
       r.url = secret(base() + "/");
-      r.after_name = secret("?" + made.query.reveal());
+      r.after_name = secret("?" + query.reveal());
       r.slot = signed_request::name_slot::url;
     } else {
       CO_TRY(r.url, blob_url(with, spec.object, permissions, r.expires_at, spec.source_address));
@@ -372,6 +371,18 @@ class azure_driver final : public driver {
     sas.expires = std::min(expires, with.dies);
     sas.protocol = protocol();
     return sas;
+  }
+
+  /// The signature for all blobs of a folder, or, with an empty name, of the container.
+  result<secret> many_query(const signing& with, const sign_spec& spec, std::string permissions,
+                            timestamp expires) const {
+    if (!by_.made.query.empty()) return by_.made.query;
+    const auto depth = int(std::count(spec.object.begin(), spec.object.end(), '/'));
+    auto sas = sas_for(with, spec.object.substr(0, spec.object.size() - (depth > 0)), std::move(permissions), expires);
+    if (depth > 0) sas.depth = depth;
+    TRY(sas.addresses, address_range(spec.source_address));
+    TRY(auto made, by_.signer.sign(sas));
+    return std::move(made.query);
   }
 
   result<secret> blob_url(const signing& with, const std::string& object, std::string permissions, timestamp expires,

@@ -104,6 +104,7 @@ class bucket_driver : public driver {
   virtual io::task<result<auth::post_form>> sign_form(auth::post_policy policy, timestamp now, timestamp expires_at);
 
   const bucket_place& place() const noexcept { return place_; }
+  bool is_retired() const noexcept { return retired_; }
   timestamp now() const { return clock_.now(); }
 
  private:
