@@ -123,8 +123,20 @@ TEST_F(b2_test, a_capability_that_lacks_is_named_and_the_token_is_kept) {
 TEST_F(b2_test, a_cap_of_the_account_is_said_to_be_one) {
   instead["b2_get_upload_url"] = answered(403, R"({"code":"storage_cap_exceeded"})");
   const auto g = sign();
-  EXPECT_EQ(g.error().code(), errc::failed_precondition);
+  EXPECT_EQ(g.error().code(), errc::rate_limited);
   EXPECT_THAT(g.error().message(), HasSubstr("cap"));
+  instead["b2_list_parts"] = answered(403, R"({"code":"transaction_cap_exceeded"})");
+  EXPECT_EQ(run(b2->list_parts("x", "id")).error().code(), errc::rate_limited) << "not as if the upload were gone";
+  instead["b2_list_parts"] = answered(400, R"({"code":"bad_request"})");
+  EXPECT_EQ(run(b2->list_parts("x", "id")).error().code(), errc::not_found);
+}
+
+TEST_F(b2_test, a_bucket_of_somebody_else_is_said_to_be_one) {
+  instead["b2_list_buckets"] = answered(200, R"({"buckets":[]})");
+  instead["b2_create_bucket"] = answered(400, R"({"code":"duplicate_bucket_name"})");
+  const auto done = run(b2->prepare());
+  EXPECT_EQ(done.error().code(), errc::already_exists);
+  EXPECT_EQ(done.error().field(), "bucket");
 }
 
 TEST_F(b2_test, a_key_of_one_bucket_needs_no_list_and_serves_no_other) {

@@ -109,16 +109,18 @@ error b2_calls::refused(const http::response& answer, const auth::expiring<auth:
                              "bucket or to names with a prefix",
                              doing, needs));
   if (is_cap(code))
-    return error(errc::failed_precondition,
-                 "a cap of the Backblaze account is reached: raise it in the console (Caps & Alerts)");
+    return error(errc::rate_limited,
+                 "a cap of the Backblaze account is reached: wait for the next day, or raise it in the console");
   if (code == "bad_bucket_id") {
     bucket_id_.clear();
     return error(errc::not_found, "the bucket is gone").at("bucket");
   }
-  if (answer.status == 400)
-    return error(errc::failed_precondition,
-                 fmt::format("the storage answered 400 when asked to {}: the upload or the file is not there", doing));
-  return error_of_answer(answer, doing, code);
+  if (code == "duplicate_bucket_name")
+    return error(errc::already_exists, "is the name of somebody else's bucket on Backblaze: choose another")
+        .at("bucket");
+  auto e = error_of_answer(answer, doing, code);
+  if (answer.status == 400) return error(errc::failed_precondition, e.message());  // no such upload or file, mostly
+  return e;
 }
 
 }  // namespace evp::storage

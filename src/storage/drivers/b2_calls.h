@@ -21,9 +21,10 @@ class b2_calls {
     auth::issuer_fields said;
     timestamp token_dies;  ///< that asked for it
   };
-  /// POST of a call with the fields that follow "bucketId" or stand alone. `doing` names the step in errors; `needs`
-  /// the capability that an application key must have for it. Errors: the login's, permission_denied (the capability
-  /// lacks), failed_precondition (a cap of the account is reached, or the storage calls the request wrong), not_found.
+  /// POST of a call. `doing` names the step in errors; `needs` the capability that an application key must have for it.
+  /// Errors: the login's, permission_denied (the capability lacks), rate_limited (a cap of the account is reached),
+  /// failed_precondition (400: what it is about is not there), not_found (the bucket), already_exists (a bucket that is
+  /// to be made is somebody else's).
   io::task<result<answer>> call(std::string name, std::string body, std::string doing, std::string needs);
 
   /// The account as the login tells it, for at least grant_least longer. Errors: the login's.
