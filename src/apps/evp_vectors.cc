@@ -34,6 +34,7 @@ constexpr vector_type types[] = {
     {"tos", sign_tos, "Volcengine TOS"},
     {"bos", sign_bos, "Baidu BOS"},
     {"qiniu", sign_qiniu, "upload tokens and download URLs of Qiniu Kodo"},
+    {"oci", sign_oci, "signatures of Oracle Cloud's API requests"},
     {"swift", sign_swift, "temporary URLs of OpenStack Swift"},
     {"post-policy", sign_post_policy, "S3 upload forms: policy, fields and signature"},
 };

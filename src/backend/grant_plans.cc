@@ -13,6 +13,7 @@ constexpr std::uint64_t mib = 1ULL << 20;
 constexpr std::uint64_t least_part_bytes = 8 * mib;
 constexpr std::size_t page_bytes = 64 * 1024;  // of a message's 128 KiB: JSON escapes and headers need room too
 constexpr milliseconds storage_limit{3'000};   // of the 4 s in which a device is answered
+constexpr milliseconds page_limit{1'500};      // a page ends after so long, where each signature is a call
 
 std::uint64_t rounded_up(std::uint64_t n, std::uint64_t to) { return (n + to - 1) / to * to; }
 
@@ -53,6 +54,7 @@ storage::sign_spec spec_of_row(const live_service& s, const upload& row) {
   spec.object = row.object;
   spec.lifetime = s.view.expiration;
   spec.fields = s.view.headers;
+  spec.size = row.size_declared;
   return spec;
 }
 
@@ -114,7 +116,9 @@ io::task<result<std::vector<wire::grant_part>>> grants::sign_parts(std::shared_p
                                                                    std::shared_ptr<timestamp> expires_at) const {
   std::vector<wire::grant_part> out;
   std::size_t bytes = 0;
+  const auto began = clock_.steady();
   for (unsigned n = first; n <= last && out.size() < wire::max_page_parts && bytes < page_bytes; ++n) {
+    if (!out.empty() && clock_.steady() - began > page_limit) break;
     const storage::part_place place{n, (n - 1) * row.part_bytes,
                                     std::min(row.part_bytes, *row.size_declared - (n - 1) * row.part_bytes)};
     auto spec = spec_of_row(*s, row);
@@ -172,14 +176,16 @@ io::task<result<void>> grants::commit(std::shared_ptr<live_service> s, upload ro
   if (!listed && listed.error().code() == errc::not_found) co_return result<void>();
   CO_TRY(auto parts, std::move(listed));
   const auto count = part_count(*row.size_declared, row.part_bytes);
-  for (unsigned n = 1; n <= count; ++n) {
+  // A storage that keeps no parts apart tells one, of all the bytes that have arrived.
+  const bool is_whole = parts.size() == 1 && parts[0].size == *row.size_declared;
+  for (unsigned n = 1; n <= count && !is_whole; ++n) {
     const auto wanted = std::min(row.part_bytes, *row.size_declared - (n - 1) * row.part_bytes);
     const bool is_there = n <= parts.size() && parts[n - 1].number == n;
     if (!is_there || parts[n - 1].size != wanted)
       co_return fail(errc::data_corrupt, "part " + std::to_string(n) + " of " + std::to_string(count) +
                                              (is_there ? " has another size than was granted" : " has not arrived"));
   }
-  parts.resize(count);
+  if (!is_whole) parts.resize(count);
   auto outcome = co_await s->driver->commit_parts(spec_of_row(*s, row), row.parts_id, std::move(parts));
   co_return outcome;
 }

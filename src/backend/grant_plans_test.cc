@@ -66,6 +66,28 @@ TEST_F(plans_test, a_large_file_goes_in_parts_where_device_and_storage_can) {
   EXPECT_EQ(whole.failure->code(), errc::too_large);
 }
 
+TEST_F(plans_test, a_storage_that_keeps_no_parts_apart_tells_one_of_all_bytes) {
+  const auto g = issue(20 * mib);
+  ASSERT_TRUE(g.plan);
+  arrive({16 * mib});
+  EXPECT_EQ(report(g.grant_id, 20 * mib).failure->code(), errc::data_corrupt) << "something is missing";
+  const auto other = issue(20 * mib);
+  cloud_.parts.clear();
+  cloud_.parts[row(other.grant_id).parts_id][1] = 20 * mib;
+  const auto r = report(other.grant_id, 20 * mib);
+  ASSERT_FALSE(r.failure) << r.failure->message();
+  EXPECT_TRUE(r.verified);
+}
+
+TEST_F(plans_test, a_page_is_short_where_each_signature_takes_long) {
+  cloud_.on_sign_part = [&] { clock_.advance(milliseconds(400)); };
+  const auto g = issue(160 * mib);
+  ASSERT_TRUE(g.plan);
+  EXPECT_EQ(g.plan->part_count, 20u);
+  EXPECT_EQ(g.plan->parts.size(), 4u);
+  EXPECT_EQ(renew(g.grant_id, 5, 20).parts.size(), 4u);
+}
+
 TEST_F(plans_test, a_storage_that_wants_parts_in_order_gets_one_at_a_time) {
   EXPECT_GT(issue(20 * mib).plan->parallel, 1u);
   cloud_.parts_in_order = true;

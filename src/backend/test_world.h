@@ -19,6 +19,7 @@ struct fake_storage {
   std::vector<storage::sign_spec> signs;
   std::uint64_t max_put_bytes = 1000;
   bool takes_parts = false, parts_in_order = false;
+  std::function<void()> on_sign_part = [] {};
   std::optional<storage::signed_request> grant;  ///< what every signature is like, where not a plain PUT
   storage::bounds enforces, by_form;
   bool can_stat = true;
@@ -85,6 +86,7 @@ class fake_driver final : public storage::driver {
   }
   io::task<result<storage::signed_request>> sign_part(storage::sign_spec spec, std::string id,
                                                       storage::part_place part) override {
+    s_.on_sign_part();
     storage::signed_request out;
     out.method = "PUT";
     out.url = secret(endpoint_ + "/" + spec.object + "?up=" + id + "&n=" + std::to_string(part.number));

@@ -21,14 +21,15 @@ struct proxy {
 
 struct request {
   std::string method = "GET";
-  secret url;       ///< http or https; its bytes go out untouched (no normalisation of "..", no re-encoding)
-  headers fields;   ///< exactly these, plus Host and Content-Length; no Expect, no default Content-Type or Accept
+  secret url;      ///< http or https; its bytes go out untouched (no normalisation of "..", no re-encoding)
+  headers fields;  ///< exactly these, plus Host and Content-Length; no Expect, no default Content-Type or Accept
   std::variant<std::monostate, std::string, file_range> body;  ///< always with Content-Length, never chunked
 
   secret body_prefix, body_suffix;  ///< sent before and after a file_range, as a part of the body
 
   std::uint64_t max_response_bytes = 1 << 20;  ///< more than this ends the exchange with too_large
-  int response_fd = -1;  ///< when set, the body of a 2xx answer is written here (borrowed) instead of into response.body
+  int response_fd =
+      -1;  ///< when set, the body of a 2xx answer is written here (borrowed) instead of into response.body
 
   std::string ca_pem;          ///< trust only this bundle of PEM certificates; empty: the system's
   std::string pinned_address;  ///< connect to this IP instead of resolving the host; the host stays for TLS and Host
@@ -38,7 +39,7 @@ struct request {
   milliseconds stall_timeout{30'000};  ///< no byte either way for this long ends the exchange
   milliseconds total_timeout{0};       ///< 0: none
   std::uint64_t max_send_rate = 0;     ///< bytes per second; 0: as fast as it goes
-  bool hash_body = false;              ///< compute SHA-256 over the sent body while sending
+  bool hash_body = false;  ///< compute SHA-256 while sending: of the body, without the text around a file_range
   std::function<void(std::uint64_t sent)> on_progress;  ///< called on the client's executor, at most every 250 ms
 };
 

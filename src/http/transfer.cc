@@ -243,11 +243,13 @@ std::size_t transfer::on_read(char* buffer, std::size_t size, std::size_t count,
   const auto want = std::size_t(std::min<std::uint64_t>(size * count, t.body_length_ - t.body_given_));
   if (want == 0) return 0;
   std::size_t got = want;
+  bool is_content = true;
   if (const auto* text = std::get_if<std::string>(&t.request_.body)) {
     std::memcpy(buffer, text->data() + t.body_given_, want);
   } else if (const auto around = t.text_around(); !around.empty()) {
     got = std::min(want, around.size());
     std::memcpy(buffer, around.data(), got);
+    is_content = false;
   } else {
     const auto& file = std::get<file_range>(t.request_.body);
     const auto at = t.body_given_ - t.request_.body_prefix.size();
@@ -261,7 +263,7 @@ std::size_t transfer::on_read(char* buffer, std::size_t size, std::size_t count,
     if (n <= 0) return CURL_READFUNC_ABORT;
     got = std::size_t(n);
   }
-  if (t.hash_) t.hash_->update({buffer, got});
+  if (t.hash_ && is_content) t.hash_->update({buffer, got});
   t.body_given_ += got;
   return got;
 }

@@ -17,6 +17,7 @@ std::span<const driver_type> table() {
       {"VOLCENGINE_TOS", volcengine_tos_options(), make_volcengine_tos},
       {"BAIDU_BOS", baidu_bos_options(), make_baidu_bos},
       {"B2", b2_options(), make_b2},
+      {"OCI", oci_options(), make_oci},
       {"QINIU", qiniu_options(), make_qiniu},
       {"HTTP", http_options(), make_http},
       {"LOCAL", local_options(), make_local},

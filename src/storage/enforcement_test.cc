@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/encoding.h"
+#include "base/test_rsa_key.h"
 #include "storage/driver.h"
 #include "storage/drivers/s3_providers.h"
 
@@ -38,6 +39,11 @@ std::vector<setup> setups() {
        "AZURE",
        {{"endpoint", "https://acc.blob.core.windows.net"}, {"sasToken", "sv=1&sr=c&sp=racwd&se=2030-01-01&sig=x"}}},
       {"GCP", "GCP", keys},
+      {"GCP, signed by IAM",
+       "GCP",
+       {{"audience", "//iam.googleapis.com/x"},
+        {"serviceAccount", "a@p.iam.gserviceaccount.com"},
+        {"subjectTokenFile", "/var/run/secrets/azure/tokens/token"}}},
       {"ALIBABA_OSS", "ALIBABA_OSS", keys},
       {"TENCENT_COS", "TENCENT_COS", keys},
       {"HUAWEI_OBS", "HUAWEI_OBS", keys},
@@ -45,6 +51,14 @@ std::vector<setup> setups() {
       {"BAIDU_BOS", "BAIDU_BOS", keys},
       {"QINIU", "QINIU", {{"accessKeyId", "AK"}, {"secretAccessKey", "SK"}, {"domain", "https://files.example.com"}}},
       {"B2", "B2", {{"applicationKeyId", "id"}, {"applicationKey", "key"}, {"bucket", "my-fleet"}}},
+      {"OCI",
+       "OCI",
+       {{"region", "eu-frankfurt-1"},
+        {"namespace", "ns"},
+        {"tenancy", "ocid1.tenancy.oc1..a"},
+        {"user", "ocid1.user.oc1..a"},
+        {"fingerprint", "20:3b:97:13:55:1c:5b:0d:d3:37:d8:50:4e:c5:3a:34"},
+        {"privateKey", test_rsa_key::make().private_pem}}},
       {"SWIFT",
        "SWIFT",
        {{"authUrl", "https://swift.example/auth/v1.0"},

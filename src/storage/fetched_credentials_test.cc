@@ -29,6 +29,13 @@ struct fetched_credentials_test : testing::Test {
     const auto& url = r.url.reveal();
     if (status != 200) return answered(status);
     const auto dies = format_rfc3339_seconds(clock.now() + life);
+    if (url.ends_with("/v1/token")) return answered(200, R"({"access_token":"federated","expires_in":3600})");
+    if (url.ends_with(":generateAccessToken"))
+      return answered(200, R"({"accessToken":"impersonated","expireTime":")" + dies + "\"}");
+    if (url.ends_with(":signBlob")) {
+      ++issued;
+      return answered(200, R"({"keyId":"k","signedBlob":"c2lnbmVk"})");
+    }
     if (url.starts_with("https://sts.") || url == "https://s3.example:9000/") {
       const auto n = std::to_string(++issued);
       return answered(200, "<R><Credentials><AccessKeyId>ASIA" + n +
@@ -71,6 +78,13 @@ struct fetched_credentials_test : testing::Test {
             {"tenantId", "t-1"},
             {"clientId", "c-1"},
             {"clientSecret", "cs"}};
+  }
+  std::map<std::string, std::string> workload() {
+    EXPECT_TRUE(io::write_file_durably(folder.path() / "token", web_token));
+    return {{"bucket", "fleet"},
+            {"audience", "//iam.googleapis.com/x"},
+            {"subjectTokenFile", (folder.path() / "token").string()},
+            {"serviceAccount", "fleet@p.iam.gserviceaccount.com"}};
   }
   template <class T>
   T run(io::task<T> t) {
@@ -207,6 +221,62 @@ TEST_F(fetched_credentials_test, a_web_identity_takes_the_place_of_keys) {
   EXPECT_EQ(form_of(net.last())["WebIdentityToken"], web_token);
   options["webIdentityTokenFile"] = "/etc/shadow";
   EXPECT_EQ(refused_field("AWS", options), "webIdentityTokenFile");
+}
+
+TEST_F(fetched_credentials_test, iam_signs_each_url_of_a_workload_whose_token_is_fetched_once) {
+  const auto d = *make("GCP", workload());
+  const auto g = sign(*d, std::chrono::hours(2));
+  ASSERT_TRUE(g) << g.error().message();
+  EXPECT_THAT(g->url.reveal(), HasSubstr("X-Goog-Algorithm=GOOG4-RSA-SHA256"));
+  EXPECT_THAT(g->url.reveal(), HasSubstr("fleet%40p.iam.gserviceaccount.com"));
+  EXPECT_THAT(g->url.reveal(), testing::EndsWith("X-Goog-Signature=7369676e6564"));
+  EXPECT_EQ(g->expires_at, clock.now() + std::chrono::hours(2)) << "the signature outlives the token";
+  ASSERT_EQ(net.seen.size(), 3u);
+  EXPECT_EQ(http::find(net.last().fields, "Authorization"), "Bearer impersonated");
+  ASSERT_TRUE(sign(*d));
+  EXPECT_EQ(net.seen.size(), 4u) << "another signature, the same token";
+  EXPECT_EQ(sign(*d, std::chrono::hours(13)).error().code(), errc::invalid_argument) << "Google changes that key";
+  status = 403;
+  EXPECT_EQ(sign(*d).error().code(), errc::permission_denied);
+  EXPECT_TRUE(d->health()->healthy) << "the token is good; the role lacks";
+  d->retire();
+  EXPECT_EQ(sign(*d).error().code(), errc::failed_precondition);
+}
+
+TEST_F(fetched_credentials_test, a_workload_may_have_iam_sign_without_becoming_the_account) {
+  auto options = workload();
+  options["impersonate"] = "false";
+  ASSERT_TRUE(sign(**make("GCP", options)));
+  EXPECT_EQ(net.seen.size(), 2u);
+  EXPECT_EQ(form_of(net.seen.front())["scope"], "https://www.googleapis.com/auth/cloud-platform");
+  EXPECT_EQ(http::find(net.last().fields, "Authorization"), "Bearer federated");
+}
+
+TEST_F(fetched_credentials_test, googles_options_that_contradict_each_other_are_refused_at_their_field) {
+  const auto with = [&](std::map<std::string, std::string> more) {
+    auto base = workload();
+    for (const auto& [k, v] : more) base[k] = v;
+    return refused_field("GCP", base);
+  };
+  EXPECT_EQ(with({}), "accepted");
+  EXPECT_EQ(with({{"credentials", "magic"}}), "credentials");
+  EXPECT_EQ(with({{"credentials", "static"}}), "audience");
+  EXPECT_EQ(with({{"privateKey", "x"}}), "privateKey");
+  EXPECT_EQ(with({{"accessKeyId", "x"}}), "accessKeyId");
+  EXPECT_EQ(with({{"serviceAccount", ""}}), "serviceAccount");
+  EXPECT_EQ(with({{"serviceAccount", "a@b/c"}}), "serviceAccount");
+  EXPECT_EQ(with({{"audience", "fleet"}}), "audience");
+  EXPECT_EQ(with({{"subjectTokenFile", "/etc/shadow"}}), "subjectTokenFile");
+  EXPECT_EQ(with({{"subjectTokenFile", ""}, {"credentials", "workloadIdentity"}}), "subjectTokenFile");
+  EXPECT_EQ(with({{"stsEndpoint", "http://sts.example"}}), "stsEndpoint");
+  EXPECT_EQ(with({{"iamEndpoint", "https://iam.example/v1"}}), "iamEndpoint");
+  EXPECT_EQ(refused_field("GCP", {{"credentials", "instance"}}), "credentials");  // no metadata service here
+  EXPECT_EQ(refused_field("GCP", {{"credentials", "instance"}, {"audience", "//x"}}), "audience");
+  auto named = workload();
+  named["stsEndpoint"] = "https://sts.example";
+  named["iamEndpoint"] = "https://iam.example";
+  ASSERT_TRUE(make("GCP", named));
+  EXPECT_EQ(others.size(), 2u) << "the guard must judge them before the service is stored";
 }
 
 TEST_F(fetched_credentials_test, options_that_contradict_each_other_are_refused_at_their_field) {

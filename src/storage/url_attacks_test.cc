@@ -8,6 +8,7 @@
 #include "auth/credentials/gcp_tokens.h"
 #include "auth/credentials/test_transport.h"
 #include "base/test_rsa_key.h"
+#include "io/test_folder.h"
 #include "storage/driver.h"
 #include "storage/endpoint_guard.h"
 
@@ -31,6 +32,9 @@ const std::vector<url_option>& url_options() {
     base[name] = value;
     return base;
   };
+  static const options workload{{"audience", "//iam.googleapis.com/x"},
+                                {"serviceAccount", "fleet@p.iam.gserviceaccount.com"},
+                                {"subjectTokenFile", "token file of the test"}};
   static const std::vector<url_option> all = {
       {"AWS", "endpoint", "", {{"accessKeyId", "AK"}, {"secretAccessKey", "sk"}}},
       {"AWS", "stsEndpoint", "", role},
@@ -43,6 +47,8 @@ const std::vector<url_option>& url_options() {
       {"SWIFT", "endpoint", "/v1/AUTH_x", with(swift, "authUrl", "https://public.example/auth/v1.0")},
       {"HTTP", "endpoint", "", {}},
       {"GCP", "endpoint", "", keys},
+      {"GCP", "stsEndpoint", "", workload},
+      {"GCP", "iamEndpoint", "", with(workload, "stsEndpoint", "https://public.example")},
       {"ALIBABA_OSS", "endpoint", "", keys},
       {"TENCENT_COS", "endpoint", "", with(keys, "bucket", "fleet-1250000000")},
       {"HUAWEI_OBS", "endpoint", "", keys},
@@ -52,6 +58,14 @@ const std::vector<url_option>& url_options() {
       {"QINIU", "managementEndpoint", "", keys},
       {"QINIU", "domain", "", keys},
       {"B2", "endpoint", "", {{"applicationKeyId", "id"}, {"applicationKey", "k"}, {"bucket", "my-fleet"}}},
+      {"OCI",
+       "endpoint",
+       "",
+       {{"namespace", "ns"},
+        {"tenancy", "ocid1.tenancy.oc1..a"},
+        {"user", "ocid1.user.oc1..a"},
+        {"fingerprint", "20:3b:97:13:55:1c:5b:0d:d3:37:d8:50:4e:c5:3a:34"},
+        {"privateKey", test_rsa_key::make().private_pem}}},
       {"WEBHOOK", "endpoint", "/hook", {{"webhookSecret", "0123456789abcdef0123456789abcdef"}}},
   };
   return all;
@@ -77,9 +91,15 @@ struct url_attacks_test : testing::Test {
   io::manual_clock clock{*parse_rfc3339("2026-11-22T18:00:00Z")};
   /// A login that succeeds, and nothing else, so that drivers get as far as they can.
   auth::test_transport net{[](const http::request& r) {
+    if (r.url.reveal().ends_with("/v1/token")) return answered(200, R"({"access_token":"t","expires_in":3600})");
     if (!r.url.reveal().ends_with("/auth/v1.0")) return answered(404);
     return answered(200, "", {{"X-Auth-Token", "t"}, {"X-Storage-Url", "https://public.example/v1/AUTH_x"}});
   }};
+  io::temporary_folder folder;
+  const io::fs::path token_file = folder.path() / "token";
+  void SetUp() override {
+    ASSERT_TRUE(io::write_file_durably(token_file, "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"));
+  }
   scripted_resolver names;
   endpoint_guard guard{names, {}};
   guarded_transport guarded{net, guard};
@@ -87,9 +107,12 @@ struct url_attacks_test : testing::Test {
   result<made_driver> make(const url_option& o, const std::string& origin) {
     auto given = o.others;
     given[o.field] = origin + o.path;
+    if (given.contains("subjectTokenFile")) given["subjectTokenFile"] = token_file.string();
     option_values values;
     for (const auto& [name, value] : given) values.set(name, secret(value), true);
-    return (*find_driver_type(o.type))->make(values, driver_context{guarded, clock});
+    driver_context context{guarded, clock};
+    context.token_folders = auth::token_folders({folder.path()});
+    return (*find_driver_type(o.type))->make(values, context);
   }
   template <class T>
   T run(io::task<T> t) {

@@ -272,6 +272,31 @@ TEST_P(b2_tokens_test, removing_an_object_removes_its_earlier_versions_too) {
   EXPECT_FALSE(exists("versions"));
 }
 
+struct oci_parts_test : conformance {};
+INSTANTIATE_TEST_SUITE_P(on, oci_parts_test, testing::Values(storage_of("OCI")), name_of);
+
+TEST_P(oci_parts_test, the_url_of_a_part_dies_with_its_upload_and_its_token_does_not_show_in_the_id) {
+  storage::sign_spec s;
+  s.object = "oci/parts";
+  for (const bool commits : {true, false}) {
+    const auto id = run(driver->begin_parts(s)).value();
+    const auto part = run(driver->sign_part(s, id, {1, 0, 4})).value();
+    ASSERT_EQ(execute(part, "part"), 200);
+    const auto& url = part.url.reveal();
+    const auto token = url.substr(url.find("/p/") + 3, 20);
+    EXPECT_EQ(id.find(token), std::string::npos);
+    EXPECT_EQ(id.find(to_hex(token)), std::string::npos);
+    if (commits)
+      ASSERT_TRUE(run(driver->commit_parts(s, id, run(driver->list_parts(s.object, id)).value())));
+    else
+      ASSERT_TRUE(run(driver->abort_parts(s.object, id)));
+    EXPECT_TRUE(is_refusal(execute(part, "late")));
+    auto other = s;
+    other.object = "oci/other";
+    EXPECT_EQ(run(driver->sign_part(other, id, {1, 0, 4})).error().code(), errc::not_found) << "an id is of its object";
+  }
+}
+
 // ---- temporary credentials on Ceph's token service ----
 
 struct sts_test : conformance {

@@ -89,9 +89,11 @@ TEST_P(parts, a_url_is_worth_nothing_forged_expired_or_for_another_object) {
   const auto id = begin();
   EXPECT_TRUE(is_refusal(execute(forged(sign(id, two)), "tail")));
   if (!enforces(storage::bound::object)) return;  // said so; conformance_test.cc shows that it is true
-  const auto old = made_an_hour_ago([&] { return sign(id, two, seconds(60)); });
-  EXPECT_TRUE(is_refusal(execute(old, "tail")));
-  return_to_now();
+  if (GetParam().type != "OCI") {                 // there a part's URL lives as long as its upload: docs/drivers/oci.md
+    const auto old = made_an_hour_ago([&] { return sign(id, two, seconds(60)); });
+    EXPECT_TRUE(is_refusal(execute(old, "tail")));
+    return_to_now();
+  }
   auto stolen = sign(id, two);
   auto url = stolen.url.reveal();
   const bool is_plain = url.find("parts/") != url.npos;  // else the name is in base64
@@ -109,7 +111,8 @@ TEST_P(parts, a_url_is_worth_nothing_forged_expired_or_for_another_object) {
 std::vector<storage_setup> with_parts() {
   std::vector<storage_setup> out;
   for (const auto& s : storages())
-    if (s.has_parts && !s.agent) out.push_back(s);  // the public agent knows no plans
+    if (s.has_parts && !s.agent && s.name != "GCP_resumable")  // the public agent knows no plans
+      out.push_back(s);
   return out;
 }
 INSTANTIATE_TEST_SUITE_P(on, parts, testing::ValuesIn(with_parts()), name_of);

@@ -128,10 +128,24 @@ std::map<std::string, std::string> with(std::map<std::string, std::string> optio
   return options;
 }
 std::map<std::string, std::string> gcp_hmac() { return keys_of("GCP"); }
+std::map<std::string, std::string> gcp_resumable() { return with(gcp_hmac(), "resumable", "true"); }
 std::map<std::string, std::string> gcp_rsa() {
   return {{"endpoint", servers::value("GCP_RSA_HTTP")},
           {"serviceAccount", servers::value("GCP_RSA_ID")},
           {"privateKey", io::read_file(servers::value("GCP_RSA_PEM"), 1 << 16).value()}};
+}
+std::map<std::string, std::string> gcp_iam(std::map<std::string, std::string> more) {
+  more["endpoint"] = servers::value("GCP_RSA_HTTP");
+  more["iamEndpoint"] = servers::value("GCP_IDENTITY_HTTP");
+  return more;
+}
+std::map<std::string, std::string> gcp_machine() { return gcp_iam({{"credentials", "instance"}}); }
+std::map<std::string, std::string> gcp_workload() {
+  return gcp_iam({{"credentials", "workloadIdentity"},
+                  {"audience", servers::value("GCP_AUDIENCE")},
+                  {"subjectTokenFile", servers::value("GCP_TOKEN_FILE")},
+                  {"stsEndpoint", servers::value("GCP_IDENTITY_HTTP")},
+                  {"serviceAccount", servers::value("GCP_RSA_ID")}});
 }
 std::map<std::string, std::string> oss() { return with(keys_of("OSS"), "region", "eu-central-1"); }
 std::map<std::string, std::string> cos() { return with(keys_of("COS"), "region", "eu-frankfurt"); }
@@ -147,6 +161,14 @@ std::map<std::string, std::string> b2() {
   return {{"endpoint", servers::value("B2_HTTP")},
           {"applicationKeyId", servers::value("B2_ID")},
           {"applicationKey", servers::value("B2_KEY")}};
+}
+std::map<std::string, std::string> oci() {
+  return {{"endpoint", servers::value("OCI_HTTP")},
+          {"namespace", servers::value("OCI_NAMESPACE")},
+          {"tenancy", servers::value("OCI_TENANCY")},
+          {"user", servers::value("OCI_USER")},
+          {"fingerprint", servers::value("OCI_FINGERPRINT")},
+          {"privateKey", io::read_file(servers::value("OCI_PEM"), 1 << 16).value()}};
 }
 
 }  // namespace
@@ -177,6 +199,25 @@ const std::vector<storage_setup>& storages() {
        {{"serviceAccount", "stranger@test.iam.gserviceaccount.com"}},
        {},
        true},
+      {"GCP_resumable", "GCP", false, gcp_resumable, no_ca, bad_aws, typed_meta("x-goog-meta-fleet"), true},
+      {"GCP_machine",
+       "GCP",
+       false,
+       gcp_machine,
+       no_ca,
+       {{"serviceAccount", "stranger@test.iam.gserviceaccount.com"}},
+       typed_meta("x-goog-meta-fleet"),
+       true,
+       errc::permission_denied},
+      {"GCP_workload",
+       "GCP",
+       false,
+       gcp_workload,
+       no_ca,
+       {{"audience", "//iam.googleapis.com/projects/7/another"}},
+       {},
+       true,
+       errc::permission_denied},
       {"GCP_agent", "GCP", true, gcp_hmac, no_ca, bad_aws, typed_meta("x-goog-meta-fleet"), true},
       {"OSS", "ALIBABA_OSS", false, oss, no_ca, bad_aws, typed_meta("x-oss-meta-fleet"), true},
       {"COS", "TENCENT_COS", false, cos, no_ca, bad_aws, typed_meta("x-cos-meta-fleet"), true},
@@ -195,6 +236,17 @@ const std::vector<storage_setup>& storages() {
        errc::unauthenticated,
        true,
        {"X-Bz-File-Name", "Content-Type", "X-Bz-Info-fleet"}},
+      {"OCI", "OCI", false, oci, no_ca, {{"user", "ocid1.user.oc1..stranger"}}, {}, true, errc::unauthenticated, true},
+      {"OCI_agent",
+       "OCI",
+       true,
+       oci,
+       no_ca,
+       {{"user", "ocid1.user.oc1..stranger"}},
+       {},
+       true,
+       errc::unauthenticated,
+       true},
       {"AWS_role",
        "AWS",
        false,

@@ -104,6 +104,19 @@ class Backend:
         """Registers the device and returns its MQTT token."""
         return self.ok("POST", "/v1/devices", {"id": name})["credentials"]["password"]
 
+    def deploy(self, device, instance, program):
+        """Gives the device one instance of a native module."""
+        self.ok("PUT", "/v1/modules/program-1", data=pathlib.Path(program).read_bytes(),
+                headers={"Content-Type": "application/octet-stream"})
+        self.ok("PUT", f"/v1/devices/{device}/deployment",
+                {"deploymentId": "d1", "instanceSpecs": {instance: {"moduleId": "program-1", "publish": {}, "subscribe": {}}},
+                 "modules": {"program-1": {"moduleImpl": "spawn", "entryPoint": "main"}}})
+
+    def instance_status(self, device, instance):
+        """As the device reports it; None before it does."""
+        told = self.ok("GET", f"/v1/devices/{device}/state").get("deploymentStatus") or {}
+        return told.get("instances", {}).get(instance, {}).get("status")
+
 
 class Runtime:
     """evp-runtime of one device."""

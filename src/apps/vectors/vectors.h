@@ -40,6 +40,7 @@ result<outcome> sign_obs(const source& from, const json::object& c);
 result<outcome> sign_tos(const source& from, const json::object& c);
 result<outcome> sign_bos(const source& from, const json::object& c);
 result<outcome> sign_qiniu(const source& from, const json::object& c);
+result<outcome> sign_oci(const source& from, const json::object& c);
 result<outcome> sign_swift(const source& from, const json::object& c);
 result<outcome> sign_post_policy(const source& from, const json::object& c);
 

@@ -63,7 +63,7 @@ class federated_token final : public token_source {
     form fields;
     fields.emplace_back("grant_type", exchange_grant);
     fields.emplace_back("audience", how_.audience);
-    fields.emplace_back("scope", how_.service_account.empty() ? gcp_storage_scope : gcp_cloud_scope);
+    fields.emplace_back("scope", how_.service_account.empty() ? how_.scope : std::string(gcp_cloud_scope));
     fields.emplace_back("requested_token_type", access_token_type);
     fields.emplace_back("subject_token_type", web_token_type);
     fields.emplace_back("subject_token", subject.reveal());

@@ -9,6 +9,7 @@ namespace evp::auth {
 
 inline constexpr std::string_view gcp_storage_scope = "https://www.googleapis.com/auth/devstorage.read_write";
 inline constexpr std::string_view gcp_cloud_scope = "https://www.googleapis.com/auth/cloud-platform";
+inline constexpr std::string_view gcp_sts_origin = "https://sts.googleapis.com";
 inline constexpr std::string_view gcp_sts = "https://sts.googleapis.com/v1/token";
 inline constexpr std::string_view gcp_iam = "https://iamcredentials.googleapis.com";
 
@@ -31,7 +32,8 @@ std::unique_ptr<token_source> make_gcp_service_account(http::transport& transpor
 /// account's. https://cloud.google.com/iam/docs/workload-identity-federation-with-other-providers
 struct gcp_federation {
   std::string audience;  ///< "//iam.googleapis.com/projects/N/locations/global/workloadIdentityPools/P/providers/V"
-  std::string service_account;  ///< e-mail address to impersonate; empty: none
+  std::string service_account;           ///< e-mail address to impersonate; empty: none
+  std::string scope{gcp_storage_scope};  ///< of the federated token, where it is not for impersonation
   io::fs::path token_file;
   std::string sts_url{gcp_sts};
   std::string iam_origin{gcp_iam};

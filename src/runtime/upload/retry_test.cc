@@ -24,6 +24,7 @@ TEST(retry, any_2xx_is_success_unless_the_grant_lists_statuses) {
   EXPECT_EQ(judge(answered(299), {}), verdict::success);
   EXPECT_EQ(judge(answered(201), {201}), verdict::success);
   EXPECT_EQ(judge(answered(200), {201}), verdict::final);
+  EXPECT_EQ(judge(answered(308), {308}), verdict::success) << "a chunk that others follow";
 }
 
 TEST(retry, overload_and_server_errors_are_tried_again) {

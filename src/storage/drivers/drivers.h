@@ -29,6 +29,9 @@ result<made_driver> make_gcp(const option_values& options, const driver_context&
 std::span<const option_spec> huawei_obs_options();
 result<made_driver> make_huawei_obs(const option_values& options, const driver_context& context);
 
+std::span<const option_spec> oci_options();
+result<made_driver> make_oci(const option_values& options, const driver_context& context);
+
 std::span<const option_spec> qiniu_options();
 result<made_driver> make_qiniu(const option_values& options, const driver_context& context);
 

@@ -9,7 +9,7 @@ import hmac
 import json
 import re
 
-from storage_double import Refused, check_body, decode
+from storage_double import Refused, check_body, decode, form_fields
 from vendors import WEEK, Vendor, digest
 
 
@@ -152,18 +152,3 @@ class Qiniu(Vendor):
         if not found:
             raise Refused(404, "Document not found")
         return 200, [], found[0]
-
-
-def form_fields(body, boundary):
-    """The parts of a multipart/form-data body (RFC 7578), strictly."""
-    mark = b"--" + boundary
-    if not body.startswith(mark + b"\r\n") or not body.endswith(b"\r\n" + mark + b"--\r\n"):
-        raise Refused(400, "malformed form")
-    values = {}
-    for part in body[len(mark) + 2:-(len(mark) + 6)].split(b"\r\n" + mark + b"\r\n"):
-        head, blank, value = part.partition(b"\r\n\r\n")
-        name = re.match(rb'Content-Disposition: form-data; name="([a-z]+)"', head)
-        if not name or not blank or name[1].decode() in values:
-            raise Refused(400, "malformed form")
-        values[name[1].decode()] = value
-    return values

@@ -9,16 +9,19 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 
 import vendors
 from b2 import B2
+from gcp_identity import AUDIENCE, GcpIdentity
+from oci import NAMESPACE, Oci
 from qiniu import Qiniu
 from storage_double import serve
 
 
-def rsa_key(folder):
+def rsa_key(folder, name="service_account.pem"):
     """A key pair's modulus; the private key is written to a file."""
-    path = folder / "service_account.pem"
+    path = folder / name
     subprocess.run(["openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", path], check=True)
     text = subprocess.run(["openssl", "rsa", "-in", path, "-noout", "-modulus"], check=True, stdout=subprocess.PIPE).stdout
     return int(text.decode().strip().partition("=")[2], 16)
@@ -36,10 +39,19 @@ def main(folder):
     start("GCP", vendors.Gcp, "GOOG1TESTACCESSID")
     start("GCP_RSA", vendors.Gcp, "uploads@test.iam.gserviceaccount.com", lambda v: v.with_rsa(modulus))
     lines.append("GCP_RSA_PEM=%s" % (folder / "service_account.pem"))
+    identity = GcpIdentity("uploads@test.iam.gserviceaccount.com", folder / "service_account.pem", folder / "issuer.pem")
+    rsa_key(folder, "issuer.pem")
+    (folder / "web_identity").write_text(identity.web_identity(time.time()))
+    lines += ["GCP_IDENTITY_HTTP=http://127.0.0.1:%d" % serve(identity), "GCP_AUDIENCE=" + AUDIENCE,
+              "GCP_TOKEN_FILE=%s" % (folder / "web_identity")]
     for name in ("Oss", "Cos", "Obs", "Tos", "Bos"):
         start(name.upper(), getattr(vendors, name), name + "TestId")
     start("QINIU", Qiniu, "QiniuTestId")
     start("B2", B2, "0014f5b0a1testid")
+    oci_key = ("ocid1.tenancy.oc1..test", "ocid1.user.oc1..test", ":".join("%02x" % i for i in range(16)))
+    port = serve(Oci("/".join(oci_key), modulus))
+    lines += ["OCI_HTTP=http://127.0.0.1:%d" % port, "OCI_NAMESPACE=" + NAMESPACE, "OCI_PEM=%s" % (folder / "service_account.pem")]
+    lines += ["OCI_%s=%s" % pair for pair in zip(("TENANCY", "USER", "FINGERPRINT"), oci_key)]
     (folder / "env.new").write_text("\n".join(lines) + "\n")
     os.rename(folder / "env.new", folder / "env")
     threading.Event().wait()

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import http.server
 import json
+import re
 import threading
 import time
 import urllib.parse
@@ -15,6 +16,21 @@ import xml.etree.ElementTree as tree
 from xml.sax.saxutils import escape
 
 BODY_MAX = 64 << 20  # of one request
+
+
+def form_fields(body, boundary):
+    """The parts of a multipart/form-data body (RFC 7578), strictly."""
+    mark = b"--" + boundary
+    if not body.startswith(mark + b"\r\n") or not body.endswith(b"\r\n" + mark + b"--\r\n"):
+        raise Refused(400, "malformed form")
+    values = {}
+    for part in body[len(mark) + 2:-(len(mark) + 6)].split(b"\r\n" + mark + b"\r\n"):
+        head, blank, value = part.partition(b"\r\n\r\n")
+        name = re.match(rb'Content-Disposition: form-data; name="([-A-Za-z]+)"', head)
+        if not name or not blank or name[1].decode() in values:
+            raise Refused(400, "malformed form")
+        values[name[1].decode()] = value
+    return values
 
 
 class Refused(Exception):
@@ -29,7 +45,7 @@ class Request:
     """A request as it came: path and query still encoded, fields in their order."""
 
     def __init__(self, method, target, fields, body):
-        self.method, self.body = method, body
+        self.method, self.target, self.body = method, target, body
         self.path, _, query = target.partition("?")
         self.has_query = "?" in target
         self.query = []  # (name, value), decoded; value None where there is no '='
@@ -227,6 +243,14 @@ def check_body(request):
     md5 = request.field("content-md5")
     if md5 is not None and md5 != base64.b64encode(hashlib.md5(request.body).digest()).decode():
         raise Refused(400, "BadDigest")
+
+
+def is_rsa_signature(modulus, text, signature):
+    """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, 8.2.2), exponent 65537: what is encrypted must be exactly this."""
+    size = (modulus.bit_length() + 7) // 8
+    known = bytes.fromhex("3031300d060960864801650304020105000420") + hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    want = b"\x00\x01" + b"\xff" * (size - len(known) - 3) + b"\x00" + known
+    return len(signature) == size and pow(int.from_bytes(signature, "big"), 65537, modulus) == int.from_bytes(want, "big")
 
 
 def serve(vendor):

@@ -10,7 +10,7 @@ import json
 import re
 import time
 
-from storage_double import JsonDocuments, Refused, Store, XmlDocuments, decode, encode
+from storage_double import JsonDocuments, Refused, Store, XmlDocuments, decode, encode, form_fields, is_rsa_signature
 
 WEEK = 604800
 AHEAD = 15 * 60  # how far a signature may begin in the future
@@ -161,7 +161,7 @@ class Gcp(V4):
     algorithm, seed, terminator, service, region = "GOOG4-HMAC-SHA256", "GOOG4", "goog4_request", "storage", "auto"
     names = v4_names("X-Goog-", "X-Goog-Algorithm", "X-Goog-SignedHeaders")
     prefix = "x-goog-"
-    own_fields = {"x-goog-content-length-range", "x-goog-if-generation-match", "x-goog-content-sha256"}
+    own_fields = {"x-goog-content-length-range", "x-goog-if-generation-match", "x-goog-content-sha256", "x-goog-resumable"}
     create_only = ("x-goog-if-generation-match", "0", 412, "PreconditionFailed")
     missing_delete_is_404 = True
     modulus = None  # of an RSA key
@@ -170,17 +170,104 @@ class Gcp(V4):
         self.modulus, self.algorithm = modulus, "GOOG4-RSA-SHA256"
         return self
 
+    def handle(self, request, now):
+        """https://cloud.google.com/storage/docs/performing-resumable-uploads. A session's URL needs no signature."""
+        session = request.parameter("upload_id")
+        is_posted = request.method == "POST" and (request.field("content-type") or "").startswith("multipart/form-data")
+        if session is None and request.field("x-goog-resumable") is None and not is_posted:
+            return super().handle(request, now)
+        bucket, _, key = decode(request.path)[1:].partition("/")
+        if is_posted:
+            with self.store.lock:
+                return self.posted(request, self.store.bucket(bucket.rstrip("/")), bucket, now)
+        self.check_form(request)
+        with self.store.lock:
+            sessions = self.store.__dict__.setdefault("sessions", {})
+            if session is not None:
+                if [n for n, _ in request.query] != ["upload_id"] or sessions.get(session, {}).get("at") != (bucket, key):
+                    raise Refused(404, "NoSuchUpload")
+                return self.on_session(request, sessions, session, now)
+            self.verify(request, now)
+            if request.method != "POST" or request.field("x-goog-resumable") != "start" or request.body:
+                raise Refused(400, "InvalidArgument")
+            objects = self.store.bucket(bucket)
+            self.check_put(request, key in objects)
+            self.store.counter += 1
+            session = "AEnB2U-%d_%s" % (self.store.counter, hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest())
+            sessions[session] = {"at": (bucket, key), "bytes": b"", "done": False, "dies": now + WEEK}
+            where = "http://%s%s?upload_id=%s" % (request.field("host"), request.path, session)
+            return 201, [("Location", where)], b""
+
+    def posted(self, request, objects, bucket, now):
+        """https://cloud.google.com/storage/docs/xml-api/post-object-forms, https://cloud.google.com/storage/docs/authentication/signatures#policy-document"""
+        kind = re.fullmatch(r"multipart/form-data; boundary=([-0-9A-Za-z]{1,70})", request.field("content-type"))
+        if not kind or request.has_query or request.field("content-length") is None:
+            raise Refused(400, "InvalidPolicyDocument")
+        values = form_fields(request.body, kind[1].encode())
+        data = values.pop("file", None)
+        sent = {k: v.decode("utf-8", "surrogateescape") for k, v in values.items()}
+        scope = "%s/%s/%s/%s" % (sent.get("x-goog-date", "")[:8], self.region, self.service, self.terminator)
+        if data is None or sent.get("x-goog-algorithm") != self.algorithm or sent.get("x-goog-credential") != self.id + "/" + scope:
+            raise Refused(403, "AccessDenied")
+        if not self.is_signature(sent.get("policy", ""), scope, sent.get("x-goog-signature", "")):
+            raise Refused(403, "SignatureDoesNotMatch")
+        policy = json.loads(base64.b64decode(sent["policy"], validate=True))
+        if set(policy) != {"conditions", "expiration"}:
+            raise Refused(400, "InvalidPolicyDocument")
+        if now >= calendar.timegm(time.strptime(policy["expiration"], "%Y-%m-%dT%H:%M:%SZ")):
+            raise Refused(400, "ExpiredToken")
+        sent["bucket"], named = bucket, set()
+        for c in policy["conditions"]:
+            if isinstance(c, dict):
+                c = ["eq", "$" + next(iter(c)), next(iter(c.values()))]
+            if c[0] == "content-length-range":
+                if not int(c[1]) <= len(data) <= int(c[2]):
+                    raise Refused(400, "EntityTooLarge")
+                continue
+            value = sent.get(c[1][1:])
+            named.add(c[1][1:])
+            if value is None or not (value == c[2] if c[0] == "eq" else c[0] == "starts-with" and value.startswith(c[2])):
+                raise Refused(403, "AccessDenied")
+        if set(sent) - named - {"policy", "x-goog-signature"} or not {"key", "bucket"} <= named:
+            raise Refused(403, "AccessDenied")
+        objects[sent["key"]] = (data, '"%s"' % hashlib.md5(data).hexdigest())
+        return 204, [], b""
+
+    def on_session(self, request, sessions, id, now):
+        s = sessions[id]
+        if now >= s["dies"]:
+            raise Refused(410, "Gone")
+        if request.method == "DELETE":
+            del sessions[id]
+            return 499, [], b""
+        bounds = re.fullmatch(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)", request.field("content-range") or "")
+        if request.method != "PUT" or not bounds or request.field("content-length") is None:
+            raise Refused(400, "InvalidArgument")
+        total = int(bounds[3])
+        if bounds[1] is None and request.body:
+            raise Refused(400, "InvalidArgument")
+        if bounds[1] is not None and not s["done"]:
+            first, last = int(bounds[1]), int(bounds[2])
+            if len(request.body) != last - first + 1 or last >= total or (last + 1 != total and len(request.body) % (256 << 10)):
+                raise Refused(400, "InvalidArgument")
+            if first > len(s["bytes"]):
+                raise Refused(400, "InvalidRange")  # the real one answers 503, which a client would repeat for ever
+            s["bytes"] += request.body[len(s["bytes"]) - first:]
+        if len(s["bytes"]) == total and not s["done"]:
+            bucket, key = s["at"]
+            self.store.bucket(bucket)[key] = (s["bytes"], '"%s"' % hashlib.md5(s["bytes"]).hexdigest())
+            s["done"] = True
+        if s["done"]:
+            return 200, [], b""
+        return 308, [("Range", "bytes=0-%d" % (len(s["bytes"]) - 1))] if s["bytes"] else [], b""
+
     def host(self, request):
         return re.sub(r":\d+$", "", request.field("host") or "")
 
     def is_signature(self, text, scope, given):
         if self.modulus is None:
             return super().is_signature(text, scope, given)
-        # RSASSA-PKCS1-v1_5 (RFC 8017, 8.2.2): what is encrypted must be exactly this.
-        size = (self.modulus.bit_length() + 7) // 8
-        known = bytes.fromhex("3031300d060960864801650304020105000420") + hashlib.sha256(text.encode()).digest()
-        want = b"\x00\x01" + b"\xff" * (size - len(known) - 3) + b"\x00" + known
-        return re.fullmatch("[0-9a-f]{%d}" % (2 * size), given) and pow(int(given, 16), 65537, self.modulus) == int.from_bytes(want, "big")
+        return re.fullmatch("([0-9a-f]{2})+", given) and is_rsa_signature(self.modulus, text, bytes.fromhex(given))
 
     def check_put(self, request, exists):
         bounds = request.field("x-goog-content-length-range")

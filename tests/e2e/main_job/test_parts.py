@@ -30,19 +30,13 @@ def rgw(folder):
 def test_a_large_file_arrives_in_parts_in_each_storage(folder, rgw):
     backend = Backend(folder / "backend")
     token = backend.make_device("cam-1")
-    backend.ok("PUT", "/v1/modules/uploader-1", data=(BIN / "modules" / "bench_uploader").read_bytes(),
-               headers={"Content-Type": "application/octet-stream"})
-    instance = {"moduleId": "uploader-1", "publish": {}, "subscribe": {}}
-    module = {"moduleImpl": "spawn", "entryPoint": "main"}
-    backend.ok("PUT", "/v1/devices/cam-1/deployment",
-               {"deploymentId": "d1", "instanceSpecs": {"up": instance}, "modules": {"uploader-1": module}})
+    backend.deploy("cam-1", "up", BIN / "modules" / "bench_uploader")
     backend.ok("POST", "/v1/storage-access-services", {"type": "LOCAL"})
     backend.ok("POST", "/v1/storage-access-services",
                {"type": "AWS", "name": "s3", "endpoint": rgw["RGW_HTTP"], "accessKeyId": rgw["RGW_ACCESS_KEY"],
                 "secretAccessKey": rgw["RGW_SECRET_KEY"], "bucket": "parts"})
     runtime = Runtime(folder / "device", backend, "cam-1", token)
-    started = lambda: (backend.ok("GET", "/v1/devices/cam-1/state").get("deploymentStatus") or {}).get("instances", {}).get("up", {}).get("status")
-    wait_until(lambda: started() == "ok", 60, "the start of the module")
+    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 60, "the start of the module")
     for storage in ("default", "s3"):
         backend.call("POST", "/v1/devices/cam-1/commands/up/run",
                      {"params": {"count": 1, "bytes": BYTES, "outstanding": 1, "storage": storage}})  # the ledger tells the end
