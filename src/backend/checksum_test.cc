@@ -145,7 +145,7 @@ TEST_F(checksum_test, a_storage_that_cannot_bind_it_is_refused_with_what_to_use_
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().code(), errc::invalid_argument);
   EXPECT_EQ(saved.error().field(), "verify");
-  EXPECT_THAT(saved.error().message(), HasSubstr("FAKE does not: use head"));
+  EXPECT_THAT(saved.error().message(), HasSubstr("FAKE as configured does not: use head"));
 }
 
 }  // namespace

@@ -112,7 +112,7 @@ result<void> check_verification(verification v, std::string_view type, const sto
   return fail(
       errc::invalid_argument, "verify",
       fmt::format("verify put-checksum needs a storage that refuses other bytes than those of a SHA-256, and {} "
-                  "does not: use head, or none where the credentials may only write",
+                  "as configured does not: use head, or none where the credentials may only write",
                   type));
 }
 

@@ -11,9 +11,10 @@ import s3
 from harness import BIN, SOURCE, Backend, Runtime, wait_until
 
 BYTES = 9 << 20  # more than the runtime hashes in one turn
-WRITE_ONLY = {"Version": "2012-10-17", "Statement": [
-    {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/writer"]}, "Action": ["s3:PutObject"],
-     "Resource": ["arn:aws:s3:::drop/*"]}]}
+WRITER = {"Principal": {"AWS": ["arn:aws:iam:::user/writer"]}, "Resource": ["arn:aws:s3:::drop/*"]}
+# What the writer has put is his own, and he might read it but for the second line.
+WRITE_ONLY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:PutObject"], **WRITER},
+                                                     {"Effect": "Deny", "Action": ["s3:GetObject"], **WRITER}]}
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,8 @@ def test_the_runtimes_uploads_are_verified_by_their_checksum(folder, rgw):
     backend.ok("POST", "/v1/storage-access-services", {"type": "LOCAL", "verify": "put-checksum"})
     writer = (rgw["RGW_WRITER_KEY"], rgw["RGW_WRITER_SECRET"])
     backend.ok("POST", "/v1/storage-access-services",
-               {"type": "AWS", "name": "s3", "endpoint": rgw["RGW_HTTP"], "accessKeyId": writer[0], "secretAccessKey": writer[1],
-                "bucket": "drop", "verify": "put-checksum"})
+               {"type": "AWS", "name": "s3", "provider": "ceph", "endpoint": rgw["RGW_HTTP"], "accessKeyId": writer[0], "secretAccessKey": writer[1],
+                "bucket": "drop", "headers": {"x-amz-acl": "bucket-owner-full-control"}, "verify": "put-checksum"})
     runtime = Runtime(folder / "device", backend, "cam-1", token)
     status = lambda: (backend.ok("GET", "/v1/devices/cam-1/state").get("deploymentStatus") or {}).get("instances", {}).get("up", {}).get("status")
     wait_until(lambda: status() == "ok", 60, "the start of the module")
