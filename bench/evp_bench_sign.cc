@@ -1,6 +1,8 @@
 // evp-bench-sign: signed grants a second on one core, of every signer and of the drivers that use them, beside the raw
 // limit of this machine in the same run, and allocations for each. Prints a table, then one line of JSON.
 //
+// With --sdk=tools/vectors (after npm ci there) the vendors' own SDKs sign in the same run, as "sdk_s3" and so on.
+//
 // The raw limit: one SHA-256 of 450 bytes and one HMAC-SHA256 of 130 bytes under a kept key, which is what a presigned
 // URL costs at least; for RSA one RSA-2048 signature.
 #include <benchmark/benchmark.h>
@@ -11,6 +13,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/json/parse.hpp>
+#include <cstdio>
 #include <map>
 
 #include "allocations.h"
@@ -245,6 +249,8 @@ class reporter final : public benchmark::ConsoleReporter {
     ConsoleReporter::ReportRuns(runs);
   }
 
+  void add(const std::string& name, double per_second) { all_[name] = {per_second, 0}; }
+
   /// {"raw_hashes":{"per_second":...,"allocations":...,"of_raw":1},...}
   std::string json() const {
     std::string out;
@@ -262,9 +268,35 @@ class reporter final : public benchmark::ConsoleReporter {
   std::map<std::string, figures> all_;
 };
 
+/// The vendors' SDKs, measured by tools/vectors/speed.js. False: they are not installed there.
+bool measure_sdks(const std::string& folder, reporter& out) {
+  const auto command = "node '" + folder + "/speed.js'";
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), ::pclose);
+  char line[4096] = "";
+  if (!pipe || !std::fgets(line, sizeof line, pipe.get())) return false;
+  boost::system::error_code ec;
+  const auto figures = boost::json::parse(line, ec);
+  if (ec || !figures.is_object()) return false;
+  fmt::print("\nthe vendors' SDKs (Node.js, one core):\n");
+  for (const auto& [name, per_second] : figures.get_object()) {
+    fmt::print("{:<20} {:>10.0f}/s\n", "sdk_" + std::string(name), per_second.to_number<double>());
+    out.add("sdk_" + std::string(name), per_second.to_number<double>());
+  }
+  return true;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::string sdks;
+  constexpr std::string_view option = "--sdk=";
+  for (int i = 1; i < argc; ++i) {
+    if (!std::string_view(argv[i]).starts_with(option)) continue;
+    sdks = argv[i] + option.size();
+    std::copy(argv + i + 1, argv + argc, argv + i);
+    --argc;
+    break;
+  }
   constexpr struct {
     const char* name;
     void (*run)(benchmark::State&);
@@ -300,6 +332,10 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   reporter out;
   benchmark::RunSpecifiedBenchmarks(&out);
+  if (!sdks.empty() && !measure_sdks(sdks, out)) {
+    fmt::print(stderr, "{}: no SDKs there; run npm ci in that folder (Node.js 20)\n", sdks);
+    return 1;
+  }
   fmt::print("{}\n", out.json());
   return 0;
 }
