@@ -21,6 +21,15 @@ using testing::HasSubstr;
 
 class embedded_broker_test : public testing::Test {
  protected:
+  /// The thread of a client's attempt ends by itself, a moment after the client; what it holds is no leak.
+  void TearDown() override {
+    EXPECT_TRUE(until([this] { return threads() <= threads_before_; }));
+  }
+  static std::ptrdiff_t threads() {
+    const std::filesystem::directory_iterator all("/proc/self/task");
+    return std::distance(begin(all), end(all));
+  }
+
   embedded_broker_options settings() {
     embedded_broker_options o;
     o.plugin = EVP_PLUGIN;
@@ -52,6 +61,7 @@ class embedded_broker_test : public testing::Test {
     EXPECT_TRUE(until([&] { return done; }));
   }
 
+  const std::ptrdiff_t threads_before_ = threads();
   io::asio::io_context context_;
   std::string log_;
 };
