@@ -1,9 +1,11 @@
 """Starts the real programs for end-to-end tests: free ports, a data folder of their own, stopped by process id."""
+import contextlib
 import json
 import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import time
 
 import requests
@@ -24,6 +26,25 @@ def wait_until(condition, seconds=20, what="a condition"):
             return value
         assert time.monotonic() < end, f"{what} did not come true within {seconds} s"
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def work_folder():
+    """A new folder, open to modules: they run under users of their own."""
+    with tempfile.TemporaryDirectory(prefix="evp-e2e-") as name:
+        pathlib.Path(name).chmod(0o755)
+        yield pathlib.Path(name)
+
+
+@contextlib.contextmanager
+def server(scripts, folder):
+    """A storage of the fixtures: started by `start` of these scripts, which tells in folder/env what it is; ended by `stop`."""
+    with open(f"{folder}.log", "w") as log:  # a pipe would be kept open by what stays behind
+        subprocess.run([scripts / "start", folder], check=True, stdout=log, stderr=log)
+    try:
+        yield dict(line.split("=", 1) for line in (folder / "env").read_text().splitlines() if "=" in line)
+    finally:
+        subprocess.run([scripts / "stop", folder], check=True, stdout=subprocess.DEVNULL)
 
 
 class Process:

@@ -3,30 +3,24 @@ after the other, chunks of a session. The storages are the strict doubles of the
 """
 import hashlib
 import pathlib
-import subprocess
-import tempfile
 
 import pytest
 
-from harness import BIN, SOURCE, Backend, Runtime, wait_until
+from harness import BIN, SOURCE, Backend, Runtime, server, wait_until, work_folder
 
 SMALL, LARGE = 100_000, 72 << 20  # in one piece, and above that
 
 
 @pytest.fixture
 def folder():
-    with tempfile.TemporaryDirectory(prefix="evp-grants-") as name:
-        pathlib.Path(name).chmod(0o755)  # modules run under users of their own
-        yield pathlib.Path(name)
+    with work_folder() as path:
+        yield path
 
 
 @pytest.fixture
 def doubles(folder):
-    scripts = SOURCE / "tests" / "conformance" / "doubles"
-    with open(folder / "doubles.log", "w") as log:
-        subprocess.run([scripts / "start", folder / "doubles"], check=True, stdout=log, stderr=log)
-    yield dict(line.split("=", 1) for line in (folder / "doubles" / "env").read_text().splitlines() if "=" in line)
-    subprocess.run([scripts / "stop", folder / "doubles"], check=True)
+    with server(SOURCE / "tests" / "conformance" / "doubles", folder / "doubles") as values:
+        yield values
 
 
 def services(e):

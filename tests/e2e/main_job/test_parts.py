@@ -1,30 +1,23 @@
 """A file that goes in parts, through runtime, backend and two real storages: the object holds the file's very bytes."""
 import hashlib
-import pathlib
-import subprocess
-import tempfile
 
 import pytest
 
-from harness import BIN, SOURCE, Backend, Runtime, wait_until
+from harness import BIN, SOURCE, Backend, Runtime, server, wait_until, work_folder
 
 BYTES = 72 << 20  # above what goes in one piece
 
 
 @pytest.fixture(scope="module")
 def folder():
-    with tempfile.TemporaryDirectory(prefix="evp-parts-") as name:
-        pathlib.Path(name).chmod(0o755)  # modules run under users of their own
-        yield pathlib.Path(name)
+    with work_folder() as path:
+        yield path
 
 
 @pytest.fixture(scope="module")
 def rgw(folder):
-    scripts = SOURCE / "tests" / "fixtures" / "rgw"
-    with open(folder / "rgw.log", "w") as log:
-        subprocess.run([scripts / "start", folder / "rgw"], check=True, stdout=log, stderr=log)
-    yield dict(line.split("=", 1) for line in (folder / "rgw" / "env").read_text().splitlines() if "=" in line)
-    subprocess.run([scripts / "stop", folder / "rgw"], check=True)
+    with server(SOURCE / "tests" / "fixtures" / "rgw", folder / "rgw") as values:
+        yield values
 
 
 def test_a_large_file_arrives_in_parts_in_each_storage(folder, rgw):

@@ -1,14 +1,11 @@
 """A key that can only write: grants bound to the file's SHA-256 prove each upload, and nobody looks at the object."""
 import hashlib
 import json
-import pathlib
-import subprocess
-import tempfile
 
 import pytest
 
 import s3
-from harness import BIN, SOURCE, Backend, Runtime, wait_until
+from harness import BIN, SOURCE, Backend, Runtime, server, wait_until, work_folder
 
 BYTES = 9 << 20  # more than the runtime hashes in one turn
 WRITER = {"Principal": {"AWS": ["arn:aws:iam:::user/writer"]}, "Resource": ["arn:aws:s3:::drop/*"]}
@@ -19,40 +16,29 @@ WRITE_ONLY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action
 
 @pytest.fixture(scope="module")
 def folder():
-    with tempfile.TemporaryDirectory(prefix="evp-checksum-") as name:
-        pathlib.Path(name).chmod(0o755)  # modules run under users of their own
-        yield pathlib.Path(name)
+    with work_folder() as path:
+        yield path
 
 
 @pytest.fixture(scope="module")
 def rgw(folder):
-    scripts = SOURCE / "tests" / "fixtures" / "rgw"
-    with open(folder / "rgw.log", "w") as log:
-        subprocess.run([scripts / "start", folder / "rgw"], check=True, stdout=log, stderr=log)
-    values = dict(line.split("=", 1) for line in (folder / "rgw" / "env").read_text().splitlines() if "=" in line)
-    assert s3.call(values, "PUT", "/drop").status_code == 200
-    assert s3.call(values, "PUT", "/drop", "policy=", json.dumps(WRITE_ONLY).encode()).status_code < 300
-    yield values
-    subprocess.run([scripts / "stop", folder / "rgw"], check=True)
+    with server(SOURCE / "tests" / "fixtures" / "rgw", folder / "rgw") as values:
+        assert s3.call(values, "PUT", "/drop").status_code == 200
+        assert s3.call(values, "PUT", "/drop", "policy=", json.dumps(WRITE_ONLY).encode()).status_code < 300
+        yield values
 
 
 def test_the_runtimes_uploads_are_verified_by_their_checksum(folder, rgw):
     backend = Backend(folder / "backend")
     token = backend.make_device("cam-1")
-    backend.ok("PUT", "/v1/modules/uploader-1", data=(BIN / "modules" / "bench_uploader").read_bytes(),
-               headers={"Content-Type": "application/octet-stream"})
-    instance = {"moduleId": "uploader-1", "publish": {}, "subscribe": {}}
-    module = {"moduleImpl": "spawn", "entryPoint": "main"}
-    backend.ok("PUT", "/v1/devices/cam-1/deployment",
-               {"deploymentId": "d1", "instanceSpecs": {"up": instance}, "modules": {"uploader-1": module}})
+    backend.deploy("cam-1", "up", BIN / "modules" / "bench_uploader")
     backend.ok("POST", "/v1/storage-access-services", {"type": "LOCAL", "verify": "put-checksum"})
     writer = (rgw["RGW_WRITER_KEY"], rgw["RGW_WRITER_SECRET"])
     backend.ok("POST", "/v1/storage-access-services",
                {"type": "AWS", "name": "s3", "provider": "ceph", "endpoint": rgw["RGW_HTTP"], "accessKeyId": writer[0], "secretAccessKey": writer[1],
                 "bucket": "drop", "headers": {"x-amz-acl": "bucket-owner-full-control"}, "verify": "put-checksum"})
     runtime = Runtime(folder / "device", backend, "cam-1", token)
-    status = lambda: (backend.ok("GET", "/v1/devices/cam-1/state").get("deploymentStatus") or {}).get("instances", {}).get("up", {}).get("status")
-    wait_until(lambda: status() == "ok", 60, "the start of the module")
+    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 60, "the start of the module")
     for storage in ("default", "s3"):
         backend.call("POST", "/v1/devices/cam-1/commands/up/run",
                      {"params": {"count": 3, "bytes": BYTES, "outstanding": 1, "storage": storage}})  # the ledger tells the end
