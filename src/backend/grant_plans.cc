@@ -173,7 +173,13 @@ io::task<result<wire::grant_renew_response>> grants::sign_again(std::string devi
 
 io::task<result<void>> grants::commit(std::shared_ptr<live_service> s, upload row) const {
   auto listed = co_await s->driver->list_parts(row.object, row.parts_id);
-  if (!listed && listed.error().code() == errc::not_found) co_return result<void>();
+  if (!listed && listed.error().code() == errc::not_found) {  // committed, and the answer was lost; or all is gone
+    const auto object = co_await s->driver->stat(row.object);
+    if (!object && object.error().code() == errc::not_found)
+      co_return fail(errc::data_corrupt, "the storage knows neither the upload nor the object any more");
+    if (!object && is_temporary(object.error().code())) co_return fail(object.error());
+    co_return result<void>();
+  }
   CO_TRY(auto parts, std::move(listed));
   const auto count = part_count(*row.size_declared, row.part_bytes);
   // A storage that keeps no parts apart tells one, of all the bytes that have arrived.

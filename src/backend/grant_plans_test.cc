@@ -197,6 +197,23 @@ TEST_F(plans_test, a_commit_that_takes_long_is_asked_about_again_and_happens_onc
   EXPECT_EQ(cloud_.commits, 1);
 }
 
+TEST_F(plans_test, an_upload_that_the_storage_has_lost_is_no_success_even_where_nobody_looks) {
+  auto in = input();
+  in.verify = "none";
+  ASSERT_TRUE(run(b_->services.replace("default", in)));
+  const auto lost = issue(20 * mib);
+  cloud_.parts.clear();
+  EXPECT_EQ(report(lost.grant_id, 20 * mib).failure->code(), errc::data_corrupt);
+  EXPECT_EQ(row(lost.grant_id).state, upload_state::failed);
+  EXPECT_THAT(row(lost.grant_id).reason, HasSubstr("neither"));
+
+  const auto committed = issue(20 * mib);  // and the answer to the commit was lost
+  cloud_.parts.clear();
+  cloud_.objects["cam-1/up/big.bin"] = "x";
+  EXPECT_FALSE(report(committed.grant_id, 20 * mib).failure);
+  EXPECT_EQ(row(committed.grant_id).state, upload_state::uploaded);
+}
+
 TEST_F(plans_test, a_device_that_gives_up_leaves_nothing_behind) {
   const auto g = issue(20 * mib);
   arrive({8 * mib});
