@@ -103,6 +103,13 @@ class bucket_driver : public driver {
   /// The fields of a form with that policy; only where rules.caps.by_form says so.
   virtual io::task<result<auth::post_form>> sign_form(auth::post_policy policy, timestamp now, timestamp expires_at);
 
+  /// A request of an object, or with an empty name of the bucket; not signed yet.
+  auth::signable_request request(std::string method, std::string_view object) const;
+  /// Sends a request of the backend's own, with at most max_bytes of answer; `patience` 0: the transport's. Errors: as
+  /// prepare.
+  io::task<result<http::response>> send(auth::signable_request wanted, std::string body, std::uint64_t max_bytes,
+                                        milliseconds patience = {});
+
   const bucket_place& place() const noexcept { return place_; }
   bool is_retired() const noexcept { return retired_; }
   timestamp now() const { return clock_.now(); }
@@ -111,13 +118,10 @@ class bucket_driver : public driver {
   /// When a grant that is wanted for so long can end: no later than the credential that signs it. Errors: as sign.
   io::task<result<milliseconds>> grant_life(milliseconds wanted);
   io::task<result<signed_request>> form(sign_spec spec);
-  auth::signable_request request(std::string method, std::string_view object) const;
   /// A request about an upload in parts. Errors: unsupported (the vendor takes none).
   result<auth::signable_request> parts_request(std::string method, std::string_view object,
                                                std::string upload_id) const;
   void bind_length(auth::signable_request& wanted, std::uint64_t bytes) const;
-  io::task<result<http::response>> send(auth::signable_request wanted, std::string body, std::uint64_t max_bytes,
-                                        milliseconds patience = {});
   tl::unexpected<error> refused(const http::response& answer, std::string_view doing);
 
   http::transport& transport_;

@@ -59,7 +59,6 @@ constexpr part_limits session_limits{
     .min_bytes = 256 << 10, .max_parts = 50'000, .multiple_of = 256 << 10, .in_order = true};
 constexpr std::string_view session_mark = "upload_id=";
 constexpr std::size_t session_id_max = 900;  // sealed it must fit 2 KiB
-constexpr seconds start_lifetime{300};
 
 bucket_rules rules_for(const gcp_signer& signer, bool resumable) {
   auto out = rules;
@@ -91,7 +90,7 @@ class gcp_driver final : public bucket_driver {
       auto made = co_await std::move(signing);
       co_return made;
     }
-    if (retired_) co_return fail(retired_error());
+    if (is_retired()) co_return fail(retired_error());
     CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
     CO_TRY(const auto s, opened(upload_id, spec.object));
     const auto end = part.offset + part.length;
@@ -160,7 +159,6 @@ class gcp_driver final : public bucket_driver {
   }
   void retire() override {
     bucket_driver::retire();
-    retired_ = true;
     if (const auto* iam = std::get_if<gcp_iam_signer>(&signer_)) iam->tokens->drop();
   }
 
@@ -223,21 +221,11 @@ class gcp_driver final : public bucket_driver {
   io::task<result<std::string>> begin_session(sign_spec spec) {
     CO_CHECK(check_fields(spec.fields));
     if (!spec.size) co_return fail(errc::invalid_argument, "size", "is missing: a session needs the file's size");
-    auth::signable_request wanted;
-    wanted.method = "POST";
-    wanted.scheme = place().at.scheme;
-    wanted.authority = place().at.authority();
-    wanted.path = path_of(spec.object);
+    auto wanted = request("POST", spec.object);
     wanted.fields = {{"x-goog-resumable", "start"}};
     for (const auto& f : spec.fields)
       if (arrives_unchanged(f.name)) wanted.fields.push_back(f);
-    http::request r;
-    r.method = wanted.method;
-    r.fields = wanted.fields;
-    r.body = std::string();
-    r.ca_pem = ca_pem_;
-    CO_TRY(r.url, co_await presign(std::move(wanted), now(), start_lifetime));
-    CO_TRY(const auto answer, co_await transport_.send(std::move(r)));
+    CO_TRY(const auto answer, co_await send(std::move(wanted), "", refusal_max_bytes));
     if (answer.status != 201 && answer.status != 200)
       co_return fail(error_of_answer(answer, "begin an upload", s3_error_code(answer.body)));
     const auto where = std::string(http::find(answer.fields, "Location"));
@@ -255,8 +243,8 @@ class gcp_driver final : public bucket_driver {
     const auto space = text.find(' ');
     session s;
     std::from_chars(text.data(), text.data() + std::min(space, text.size()), s.total);
-    s.url = secret(place().at.origin() + percent_encode(path_of(object), true) + "?" + std::string(session_mark) +
-                   text.substr(std::min(space, text.size() - 1) + 1));
+    s.url = secret(place().at.origin() + percent_encode(request("PUT", object).path, true) + "?" +
+                   std::string(session_mark) + text.substr(std::min(space, text.size() - 1) + 1));
     return s;
   }
 
@@ -266,10 +254,6 @@ class gcp_driver final : public bucket_driver {
     r.url = s.url;
     r.ca_pem = ca_pem_;
     return r;
-  }
-
-  std::string path_of(const std::string& object) const {
-    return (place().in_path ? "/" + place().bucket : "") + "/" + object;
   }
 
   /// "bytes=0-41" are 42 bytes; no field, none.
@@ -289,7 +273,6 @@ class gcp_driver final : public bucket_driver {
   gcp_signer signer_;
   sealed_ids ids_;
   bool resumable_;
-  bool retired_ = false;
 };
 
 }  // namespace

@@ -6,15 +6,9 @@ import pathlib
 
 import pytest
 
-from harness import BIN, SOURCE, Backend, Runtime, server, wait_until, work_folder
+from harness import BIN, SOURCE, Backend, Runtime, server, wait_until
 
 SMALL, LARGE = 100_000, 72 << 20  # in one piece, and above that
-
-
-@pytest.fixture
-def folder():
-    with work_folder() as path:
-        yield path
 
 
 @pytest.fixture

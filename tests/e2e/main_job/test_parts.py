@@ -3,15 +3,9 @@ import hashlib
 
 import pytest
 
-from harness import BIN, SOURCE, Backend, Runtime, server, wait_until, work_folder
+from harness import BIN, SOURCE, Backend, Runtime, server, wait_until
 
 BYTES = 72 << 20  # above what goes in one piece
-
-
-@pytest.fixture(scope="module")
-def folder():
-    with work_folder() as path:
-        yield path
 
 
 @pytest.fixture(scope="module")

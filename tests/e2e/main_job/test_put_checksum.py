@@ -5,19 +5,13 @@ import json
 import pytest
 
 import s3
-from harness import BIN, SOURCE, Backend, Runtime, server, wait_until, work_folder
+from harness import BIN, SOURCE, Backend, Runtime, server, wait_until
 
 BYTES = 9 << 20  # more than the runtime hashes in one turn
 WRITER = {"Principal": {"AWS": ["arn:aws:iam:::user/writer"]}, "Resource": ["arn:aws:s3:::drop/*"]}
 # What the writer has put is his own, and he might read it but for the second line.
 WRITE_ONLY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:PutObject"], **WRITER},
                                                      {"Effect": "Deny", "Action": ["s3:GetObject"], **WRITER}]}
-
-
-@pytest.fixture(scope="module")
-def folder():
-    with work_folder() as path:
-        yield path
 
 
 @pytest.fixture(scope="module")
