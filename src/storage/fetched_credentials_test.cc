@@ -334,6 +334,9 @@ TEST_F(fetched_credentials_test, googles_options_that_contradict_each_other_are_
   EXPECT_EQ(with({{"iamEndpoint", "https://iam.example/v1"}}), "iamEndpoint");
   EXPECT_EQ(refused_field("GCP", {{"credentials", "instance"}}), "credentials");  // no metadata service here
   EXPECT_EQ(refused_field("GCP", {{"credentials", "instance"}, {"audience", "//x"}}), "audience");
+  EXPECT_EQ(refused_field("GCP", {{"credentials", "instance"}, {"stsEndpoint", "https://sts.example"}}), "stsEndpoint");
+  EXPECT_EQ(refused_field("GCP", {{"accessKeyId", "x"}, {"secretAccessKey", "y"}, {"prefixTokens", "true"}}),
+            "prefixTokens");
   auto named = workload();
   named["stsEndpoint"] = "https://sts.example";
   named["iamEndpoint"] = "https://iam.example";

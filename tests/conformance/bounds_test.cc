@@ -124,6 +124,33 @@ TEST_P(bounds_test, a_grant_for_a_prefix_can_bound_the_size_too) {
   EXPECT_THAT(g->expect, testing::Contains(execute(with_name(*g, "bound/sized/a"), "123")));
 }
 
+TEST_P(bounds_test, gcp_grants_a_prefix_by_a_narrowed_token) {
+  if (!GetParam().name.starts_with("GCP_machine") && GetParam().name != "GCP_workload") return;
+  const auto narrowing = make({{"prefixTokens", "true"}, {"stsEndpoint", servers::value("GCP_IDENTITY_HTTP")}});
+  const auto base = "token-" + random_id(6);
+  auto s = named(base + "/cam-1/");
+  s.is_prefix = true;
+  s.fields = GetParam().service_fields;
+  const auto g = run(narrowing->sign(s));
+  ASSERT_TRUE(g) << g.error().message();
+  EXPECT_TRUE(g->body_prefix.empty());
+  EXPECT_GT(g->expires_at, clock.now() + std::chrono::minutes(50));  // the wide token's, whatever was asked for
+  for (const auto* name : {"/cam-1/a b", "/cam-1/deep/é'"}) {
+    EXPECT_EQ(execute(with_name(*g, base + name), "body"), 200) << name;
+    EXPECT_EQ(run(driver->get(base + name, 100)).value(), "body");
+    EXPECT_EQ(execute(with_name(*g, base + name), "other"), 403) << "replaced " << name;
+  }
+  for (const auto* name : {"/cam-2/a", "/cam-1"}) EXPECT_EQ(execute(with_name(*g, base + name)), 403) << name;
+  const auto one = with_name(*g, base + "/cam-1/a b");
+  EXPECT_EQ(status("GET", one.url.reveal(), one.fields, ""), 403);
+  EXPECT_EQ(status("DELETE", one.url.reveal(), one.fields, ""), 403);
+  auto other = one.url.reveal();
+  other.replace(other.find(container()), container().size(), "evp-gcp-hmac");
+  EXPECT_TRUE(is_refusal(status("PUT", other, one.fields)));
+  s.max_size = 5;
+  EXPECT_EQ(run(narrowing->sign(s)).error().code(), errc::unsupported);
+}
+
 TEST_P(bounds_test, azure_grants_a_whole_container_but_not_its_neighbour) {
   if (GetParam().type != "AZURE") return;
   auto s = named("");

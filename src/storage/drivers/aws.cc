@@ -1,7 +1,8 @@
 // AWS: Amazon S3 and every storage that speaks its protocol. Grants are presigned URLs (Signature Version 4).
 //
-// Limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html (one PUT up to 5 GiB),
-// https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html (604,800 s),
+// Limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html (one PUT up to 5 GB),
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html (parts),
+// https://docs.aws.amazon.com/cli/latest/reference/s3/presign.html (604,800 s),
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (If-None-Match, x-amz-content-sha256)
 #include <algorithm>
 #include <map>
@@ -83,11 +84,8 @@ class aws_driver final : public bucket_driver {
   }
 
   io::task<result<signed_request>> sign(sign_spec spec) override {
-    CO_TRY(const auto session, session_for(spec));
-    if (session) spec.source_address.clear();  // the session is bound to it
-    auto signing = session ? session->sign(std::move(spec)) : bucket_driver::sign(std::move(spec));
-    auto made = co_await std::move(signing);
-    co_return made;
+    if (!narrowed_) return bucket_driver::sign(std::move(spec));
+    return sign_in_session(std::move(spec));
   }
 
   io::task<result<signed_request>> sign_part(sign_spec spec, std::string upload_id, part_place part) override {
@@ -155,6 +153,14 @@ class aws_driver final : public bucket_driver {
   }
 
  private:
+  io::task<result<signed_request>> sign_in_session(sign_spec spec) {
+    CO_TRY(const auto session, session_for(spec));
+    if (session) spec.source_address.clear();  // the session is bound to it
+    auto signing = session ? session->sign(std::move(spec)) : bucket_driver::sign(std::move(spec));
+    auto made = co_await std::move(signing);
+    co_return made;
+  }
+
   /// The driver whose session may do no more than this grant's device, or come from its address; null: this one will
   /// do.
   result<std::shared_ptr<aws_driver>> session_for(const sign_spec& spec) {

@@ -1,8 +1,8 @@
 // AZURE: Azure Blob Storage (and Azurite). Grants are SAS URLs for one blob, signed with the account's key or with a
 // user delegation key of an Entra ID identity; or a SAS that the user made is handed out as it is.
 //
-// Limits: https://learn.microsoft.com/azure/storage/blobs/scalability-targets (Put Blob up to 5,000 MiB),
-// https://learn.microsoft.com/rest/api/storageservices/put-blob, .../create-container, .../delete-blob
+// Limits: https://learn.microsoft.com/rest/api/storageservices/put-blob (up to 5,000 MiB),
+// https://learn.microsoft.com/azure/storage/blobs/scalability-targets (blocks), .../create-container, .../delete-blob
 #include <fmt/format.h>
 
 #include <algorithm>

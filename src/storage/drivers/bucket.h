@@ -113,6 +113,7 @@ class bucket_driver : public driver {
   const bucket_place& place() const noexcept { return place_; }
   bool is_retired() const noexcept { return retired_; }
   timestamp now() const { return clock_.now(); }
+  const io::clock& clock() const noexcept { return clock_; }
 
  private:
   /// When a grant that is wanted for so long can end: no later than the credential that signs it. Errors: as sign.

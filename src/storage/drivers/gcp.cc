@@ -33,6 +33,8 @@ constexpr option_spec options_table[] = {
     {"stsEndpoint", option_spec::kind::url, false, "URL of the token service; default https://sts.googleapis.com"},
     {"iamEndpoint", option_spec::kind::url, false, "URL of IAM; default https://iamcredentials.googleapis.com"},
     bucket_options::path_style,
+    {"prefixTokens", option_spec::kind::boolean, false,
+     "a grant for a prefix is an access token for it, instead of an upload form; not with credentials static"},
     {"resumable", option_spec::kind::boolean, false,
      "large files go as one stream in a resumable session, instead of in parts of the XML API"},
 };
@@ -77,6 +79,12 @@ class gcp_driver final : public bucket_driver {
         signer_(std::move(signer)),
         ids_(context),
         resumable_(resumable) {}
+
+  io::task<result<signed_request>> sign(sign_spec spec) override {
+    const auto* iam = std::get_if<gcp_iam_signer>(&signer_);
+    if (spec.is_prefix && iam && !iam->narrowing_url.empty()) return narrow_token(std::move(spec), *iam);
+    return bucket_driver::sign(std::move(spec));
+  }
 
   io::task<result<std::string>> begin_parts(sign_spec spec) override {
     auto beginning = resumable_ ? begin_session(std::move(spec)) : bucket_driver::begin_parts(std::move(spec));
@@ -211,6 +219,29 @@ class gcp_driver final : public bucket_driver {
     if (!by.account.empty()) co_return result<void>();
     CO_TRY(by.account, co_await auth::gcp_machine_account(*metadata_));
     co_return result<void>();
+  }
+
+  /// https://cloud.google.com/iam/docs/downscoping-short-lived-credentials
+  io::task<result<signed_request>> narrow_token(sign_spec spec, const gcp_iam_signer& by) {
+    if (is_retired()) co_return fail(retired_error());
+    CO_CHECK(check_lifetime(spec.lifetime, caps().max_lifetime));
+    CO_CHECK(check_fields(spec.fields));
+    const bool bounds_more = spec.size || spec.max_size || !spec.sha256.empty() || !spec.content_type.empty() ||
+                             !spec.source_address.empty();
+    if (spec.op == operation::get || bounds_more)
+      co_return fail(errc::unsupported, "an access token for a prefix can only create objects, of any size and type");
+    if (spec.portless_host) co_return fail(errc::unsupported, "this device's agent knows no grants for a prefix");
+    auth::gcp_boundary boundary{.bucket = place().bucket, .prefix = spec.object, .sts_url = by.narrowing_url};
+    const auto narrowed = auth::make_gcp_downscoped(transport_, clock(), by.tokens, std::move(boundary));
+    CO_TRY(const auto token, co_await narrowed->fetch());
+    if (is_retired()) co_return fail(retired_error());  // meanwhile
+    const auto to = request("PUT", "");
+    signed_request r{.method = "PUT", .fields = std::move(spec.fields), .expect = {200}};
+    r.url = secret(place().at.origin() + to.path + (to.path.ends_with('/') ? "" : "/"));
+    r.slot = signed_request::name_slot::url;
+    r.fields.push_back({"Authorization", "Bearer " + token.value.reveal()});
+    r.expires_at = token.expires_at;
+    co_return r;
   }
 
   struct session {

@@ -31,7 +31,9 @@ result<std::string> account_of(const option_values& options, std::string_view ad
 }
 
 result<gcp_signer> static_signer(const option_values& options) {
-  CHECK(check_absent(options, {"audience", "subjectTokenFile", "impersonate", "stsEndpoint", "iamEndpoint"}, "static"));
+  CHECK(check_absent(options,
+                     {"audience", "subjectTokenFile", "impersonate", "stsEndpoint", "iamEndpoint", "prefixTokens"},
+                     "static"));
   const bool rsa = options.has("serviceAccount") || options.has("privateKey");
   const bool hmac = options.has("accessKeyId") || options.has("secretAccessKey");
   if (rsa && hmac) return wrong("privateKey", "give either serviceAccount and privateKey, or an HMAC key");
@@ -60,8 +62,8 @@ result<std::string> issuer_origin(const option_values& options, std::string_view
 }
 
 result<std::unique_ptr<auth::token_source>> federated_source(const option_values& options,
-                                                             const driver_context& context, std::string iam_origin,
-                                                             made_driver& made) {
+                                                             const driver_context& context, const gcp_iam_signer& by,
+                                                             std::string sts_url) {
   auth::gcp_federation how;
   how.audience = options.text("audience");
   if (!is_word(how.audience) || !how.audience.starts_with("//"))
@@ -72,9 +74,8 @@ result<std::unique_ptr<auth::token_source>> federated_source(const option_values
     return fail(std::move(ok.error()).at("subjectTokenFile"));
   if (options.text("impersonate") != "false") how.service_account = options.text("serviceAccount");
   how.scope = auth::gcp_cloud_scope;
-  TRY(const auto sts, issuer_origin(options, "stsEndpoint", auth::gcp_sts_origin, made));
-  how.sts_url = sts + "/v1/token";
-  how.iam_origin = std::move(iam_origin);
+  how.sts_url = std::move(sts_url);
+  how.iam_origin = by.origin;
   return auth::make_gcp_federation(context.transport, context.clock, std::move(how), context.token_folders);
 }
 
@@ -93,11 +94,16 @@ result<gcp_signer> gcp_signer_of(const option_values& options, const driver_cont
     TRY(by.account, account_of(options, "whose key shall IAM sign with?"));
   }
   TRY(by.origin, issuer_origin(options, "iamEndpoint", auth::gcp_iam, made));
+  const bool narrows = options.text("prefixTokens") == "true";
+  if (!federated && !narrows) CHECK(check_absent(options, {"stsEndpoint"}, from));
+  TRY(const auto sts, issuer_origin(options, "stsEndpoint", auth::gcp_sts_origin, made));
+  const auto sts_url = sts + "/v1/token";
+  if (narrows) by.narrowing_url = sts_url;
   std::unique_ptr<auth::token_source> source;
   if (federated) {
-    TRY(source, federated_source(options, context, by.origin, made));
+    TRY(source, federated_source(options, context, by, sts_url));
   } else {
-    CHECK(check_absent(options, {"audience", "subjectTokenFile", "impersonate", "stsEndpoint"}, from));
+    CHECK(check_absent(options, {"audience", "subjectTokenFile", "impersonate"}, from));
     if (!context.metadata) return wrong("credentials", "this program reaches no metadata service");
     source = auth::make_gcp_machine(*context.metadata, context.clock);
   }

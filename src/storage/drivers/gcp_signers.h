@@ -17,6 +17,8 @@ struct gcp_iam_signer {
   std::shared_ptr<auth::credential_cache<secret>> tokens;
   std::string account;  ///< e-mail address; empty: the machine's own, which is asked for once
   std::string origin;   ///< of IAM's API
+  /// Not empty: a grant for a prefix is an access token that this token service narrows, instead of a form.
+  std::string narrowing_url;
 };
 
 using gcp_signer = std::variant<auth::goog4_signer, auth::sigv4_signer, gcp_iam_signer>;

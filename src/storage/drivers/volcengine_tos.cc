@@ -1,7 +1,7 @@
 // VOLCENGINE_TOS: Volcengine Torch Object Storage. Grants are URLs signed with TOS4, its dialect of Signature
 // Version 4.
 //
-// Limits: https://www.volcengine.com/docs/6349/74822 (one PUT up to 5 GiB), https://www.volcengine.com/docs/6349/74839
+// Limits: https://www.volcengine.com/docs/6349/132396 (one PUT up to 5 GiB), https://www.volcengine.com/docs/6349/74839
 // (URLs), https://www.volcengine.com/docs/6349/74862 (PutObject, X-Tos-Forbid-Overwrite)
 #include "auth/sigv4.h"
 #include "storage/drivers/bucket.h"

@@ -19,6 +19,8 @@ AUDIENCE = "//iam.googleapis.com/projects/7/locations/global/workloadIdentityPoo
 CLOUD = "https://www.googleapis.com/auth/cloud-platform"
 ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default"
 LIFE = 3600
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
 class GcpIdentity:
@@ -28,6 +30,7 @@ class GcpIdentity:
         self.email, self.key_file, self.issuer_key = email, key_file, issuer_key
         self.lock = threading.Lock()
         self.tokens = {}  # token -> (who, scopes, dies)
+        self.narrowed = {}  # token -> (bucket, prefix), of those that may only create objects
 
     def web_identity(self, now):
         """A token as a platform writes it into a file (RS256), good for an hour."""
@@ -87,8 +90,9 @@ class GcpIdentity:
             raise Refused(400, "invalid_request")
         pairs = urllib.parse.parse_qsl(request.body.decode(), strict_parsing=True, keep_blank_values=True)
         form = dict(pairs)
-        want = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "audience": AUDIENCE, "scope": CLOUD,
-                "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        if form.get("subject_token_type") == ACCESS_TOKEN:
+            return self.narrow(form, len(pairs), now)
+        want = {"grant_type": EXCHANGE, "audience": AUDIENCE, "scope": CLOUD, "requested_token_type": ACCESS_TOKEN,
                 "subject_token_type": "urn:ietf:params:oauth:token-type:jwt"}
         subject = form.pop("subject_token", "")
         if len(pairs) != len(want) + 1 or form != want:
@@ -97,6 +101,39 @@ class GcpIdentity:
         token = self.issue("federated", {CLOUD}, now)
         return 200, [], json.dumps({"access_token": token, "expires_in": LIFE, "token_type": "Bearer",
                                     "issued_token_type": want["requested_token_type"]}).encode()
+
+    def narrow(self, form, count, now):
+        """https://cloud.google.com/iam/docs/downscoping-short-lived-credentials. As there, no life is named: it is the wide token's."""
+        kept = {"grant_type": EXCHANGE, "requested_token_type": ACCESS_TOKEN, "subject_token_type": ACCESS_TOKEN}
+        if count != len(form) or {k: form.get(k) for k in kept} != kept or set(form) != set(kept) | {"subject_token", "options"}:
+            raise Refused(400, "invalid_request")
+        who, scopes, dies = self.tokens.get(form["subject_token"], ("", set(), 0))
+        if now >= dies or form["subject_token"] in self.narrowed:
+            raise Refused(400, "invalid_grant")
+        try:
+            (rule,) = json.loads(form["options"])["accessBoundary"]["accessBoundaryRules"]
+            bucket = rule["availableResource"].removeprefix("//storage.googleapis.com/projects/_/buckets/")
+            begin = "resource.name.startsWith('projects/_/buckets/%s/objects/" % bucket
+            expression = rule["availabilityCondition"]["expression"].replace('"', "'")
+        except (ValueError, KeyError, TypeError):
+            raise Refused(400, "invalid_request")
+        if set(rule) != {"availablePermissions", "availableResource", "availabilityCondition"} or not expression.startswith(begin) \
+                or not expression.endswith("')") or rule["availablePermissions"] != ["inRole:roles/storage.objectCreator"] or "/" in bucket:
+            raise Refused(400, "invalid_request")
+        token = "ya29.dr." + secrets.token_urlsafe(32)
+        self.tokens[token] = (who, scopes, dies)
+        self.narrowed[token] = (bucket, expression[len(begin):-2])
+        return 200, [], json.dumps({"access_token": token, "token_type": "Bearer", "issued_token_type": ACCESS_TOKEN}).encode()
+
+    def check_creation(self, request, bucket, key, exists, now):
+        """What the storage asks of a request with a token: the storage's double calls it. Replacing is deleting, which no creator may."""
+        kind, _, token = (request.field("authorization") or "").partition(" ")
+        with self.lock:
+            if kind != "Bearer" or token not in self.tokens or now >= self.tokens[token][2]:
+                raise Refused(401, "AuthenticationRequired")
+            of, prefix = self.narrowed.get(token, (None, ""))
+        if request.method != "PUT" or of != bucket or not key.startswith(prefix) or exists:
+            raise Refused(403, "AccessDenied")
 
     def check_web_identity(self, token, now):
         try:

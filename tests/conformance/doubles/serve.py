@@ -37,9 +37,9 @@ def main(folder):
 
     modulus = rsa_key(folder)
     start("GCP", vendors.Gcp, "GOOG1TESTACCESSID")
-    start("GCP_RSA", vendors.Gcp, "uploads@test.iam.gserviceaccount.com", lambda v: v.with_rsa(modulus))
-    lines.append("GCP_RSA_PEM=%s" % (folder / "service_account.pem"))
     identity = GcpIdentity("uploads@test.iam.gserviceaccount.com", folder / "service_account.pem", folder / "issuer.pem")
+    start("GCP_RSA", vendors.Gcp, identity.email, lambda v: v.with_rsa(modulus, identity))
+    lines.append("GCP_RSA_PEM=%s" % (folder / "service_account.pem"))
     rsa_key(folder, "issuer.pem")
     (folder / "web_identity").write_text(identity.web_identity(time.time()))
     lines += ["GCP_IDENTITY_HTTP=http://127.0.0.1:%d" % serve(identity), "GCP_AUDIENCE=" + AUDIENCE,

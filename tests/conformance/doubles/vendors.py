@@ -165,13 +165,16 @@ class Gcp(V4):
     create_only = ("x-goog-if-generation-match", "0", 412, "PreconditionFailed")
     missing_delete_is_404 = True
     modulus = None  # of an RSA key
+    identity = None  # whose access tokens it takes, beside signatures
 
-    def with_rsa(self, modulus):
-        self.modulus, self.algorithm = modulus, "GOOG4-RSA-SHA256"
+    def with_rsa(self, modulus, identity=None):
+        self.modulus, self.identity, self.algorithm = modulus, identity, "GOOG4-RSA-SHA256"
         return self
 
     def handle(self, request, now):
         """https://cloud.google.com/storage/docs/performing-resumable-uploads. A session's URL needs no signature."""
+        if self.identity and request.field("authorization") is not None:
+            return self.with_token(request, now)
         session = request.parameter("upload_id")
         is_posted = request.method == "POST" and (request.field("content-type") or "").startswith("multipart/form-data")
         if session is None and request.field("x-goog-resumable") is None and not is_posted:
@@ -197,6 +200,16 @@ class Gcp(V4):
             sessions[session] = {"at": (bucket, key), "bytes": b"", "done": False, "dies": now + WEEK}
             where = "http://%s%s?upload_id=%s" % (request.field("host"), request.path, session)
             return 201, [("Location", where)], b""
+
+    def with_token(self, request, now):
+        self.check_form(request)
+        bucket, _, key = decode(request.path)[1:].partition("/")
+        if request.has_query or not key:
+            raise Refused(400, "InvalidArgument")
+        with self.store.lock:
+            objects = self.store.bucket(bucket)
+            self.identity.check_creation(request, bucket, key, key in objects, now)
+            return self.store.put(self, request, objects, key)
 
     def posted(self, request, objects, bucket, now):
         """https://cloud.google.com/storage/docs/xml-api/post-object-forms, https://cloud.google.com/storage/docs/authentication/signatures#policy-document"""
