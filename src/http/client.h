@@ -19,6 +19,8 @@ struct proxy {
   secret password;
 };
 
+struct response;
+
 struct request {
   std::string method = "GET";
   secret url;      ///< http or https; its bytes go out untouched (no normalisation of "..", no re-encoding)
@@ -30,6 +32,9 @@ struct request {
   std::uint64_t max_response_bytes = 1 << 20;  ///< more than this ends the exchange with too_large
   int response_fd =
       -1;  ///< when set, the body of a 2xx answer is written here (borrowed) instead of into response.body
+  /// With response_fd: called on the client's thread with the head of a 2xx answer, before the body is written where
+  /// the descriptor then stands. Must not block for long. An error ends the exchange and is its error.
+  std::function<result<void>(const response& head)> on_head;
 
   std::string ca_pem;          ///< trust only this bundle of PEM certificates; empty: the system's
   std::string pinned_address;  ///< connect to this IP instead of resolving the host; the host stays for TLS and Host
@@ -40,7 +45,9 @@ struct request {
   milliseconds total_timeout{0};       ///< 0: none
   std::uint64_t max_send_rate = 0;     ///< bytes per second; 0: as fast as it goes
   bool hash_body = false;  ///< compute SHA-256 while sending: of the body, without the text around a file_range
-  std::function<void(std::uint64_t sent)> on_progress;  ///< called on the client's executor, at most every 250 ms
+  /// Called on the client's executor, at most every 250 ms, with the bytes of the body that have been sent, or with
+  /// response_fd received.
+  std::function<void(std::uint64_t moved)> on_progress;
 };
 
 struct response {

@@ -244,6 +244,52 @@ TEST_F(client_test, a_head_that_never_ends_is_too_large) {
   EXPECT_EQ(answer.error().code(), errc::too_large);
 }
 
+TEST_F(client_test, a_status_line_that_is_none_is_an_error) {
+  for (const auto* line : {"HTTP/-.1 \x0f"
+                           "00 Continue",
+                           "HTTP/1.1 \x0f"
+                           "00",
+                           "HTTP/1.1 -20 OK"}) {
+    test_peer peer([&](peer_connection& c) {
+      c.read_head();
+      c.write(std::string(line) + "\r\n\r\n");
+    });
+    const auto answer = get(peer.url());
+    ASSERT_FALSE(answer) << line;
+    EXPECT_EQ(answer.error().code(), errc::unavailable) << line;
+  }
+}
+
+TEST_F(client_test, the_head_of_a_good_answer_is_shown_before_its_body_is_written) {
+  const auto file = file_with("");
+  for (const int status : {404, 206}) {
+    test_peer peer([&](peer_connection& c) {
+      c.read_head();
+      c.write("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 " + std::to_string(status) +
+              " X\r\nX-A: b\r\nContent-Length: 4\r\n\r\nbody");
+    });
+    int heads = 0;
+    request r;
+    r.url = secret(peer.url());
+    r.response_fd = file.get();
+    r.on_head = [&](const response& head) -> result<void> {
+      ++heads;
+      EXPECT_EQ(head.status, 206);
+      EXPECT_EQ(find(head.fields, "x-a"), "b");
+      ::lseek(file.get(), 10, SEEK_SET);
+      return {};
+    };
+    ASSERT_TRUE(send(r));
+    EXPECT_EQ(heads, status == 206 ? 1 : 0);
+    EXPECT_EQ(::lseek(file.get(), 0, SEEK_END), status == 206 ? 14 : 0);
+    if (status == 404) continue;
+    r.on_head = [](const response&) -> result<void> { return fail(errc::data_corrupt, "not these bytes"); };
+    const auto refused = send(std::move(r));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), errc::data_corrupt);
+  }
+}
+
 TEST_F(client_test, only_a_good_answer_is_written_to_the_descriptor) {
   const auto file = file_with("");
   for (const int status : {404, 200}) {

@@ -79,9 +79,9 @@ issued make(const std::string& subject, const issued* by, const std::string& nam
 
 }  // namespace
 
-test_authority::test_authority() {
+test_authority::test_authority(long to_s) {
   static std::atomic<int> number{1};
-  self_ = make("OpenEVP test authority " + std::to_string(number++), nullptr, "", -7200, 7200);
+  self_ = make("OpenEVP test authority " + std::to_string(number++), nullptr, "", -7200, to_s);
 }
 
 issued test_authority::issue(const std::string& names, long from_s, long to_s) const {

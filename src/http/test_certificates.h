@@ -14,7 +14,8 @@ struct issued {
 /// A certificate authority of one test's own.
 class test_authority {
  public:
-  test_authority();
+  /// Valid until `to_s` seconds from now.
+  explicit test_authority(long to_s = 7200);
   const std::string& pem() const noexcept { return self_.certificate_pem; }
   /// names in OpenSSL's form: "DNS:localhost,IP:127.0.0.1". Valid from `from_s` to `to_s` seconds from now.
   issued issue(const std::string& names, long from_s = -3600, long to_s = 3600) const;

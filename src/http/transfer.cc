@@ -306,6 +306,9 @@ bool transfer::read_header(std::string_view line) {
     if (head_complete_ && request_.method != "HEAD" && length > request_.max_response_bytes)
       return stop(error(errc::too_large,
                         "the answer is longer than " + std::to_string(request_.max_response_bytes) + " bytes"));
+    const bool is_kept = head_complete_ && request_.response_fd >= 0 && response_.status < 300;
+    if (is_kept && request_.on_head)
+      if (auto ok = request_.on_head(response_); !ok) return stop(std::move(ok).error());
     return true;
   }
   const auto colon = text.find(':');
@@ -357,10 +360,11 @@ int transfer::on_transfer(void* self, curl_off_t, curl_off_t received, curl_off_
     t.moved_ = sent + received;
     t.last_byte_ = time;
   }
-  if (t.report && time - t.last_report_ >= report_every && std::uint64_t(sent) != t.response_.bytes_sent) {
+  const auto moved = t.request_.response_fd >= 0 ? received : sent;
+  if (t.report && time - t.last_report_ >= report_every && moved != t.reported_) {
     t.last_report_ = time;
-    t.response_.bytes_sent = std::uint64_t(sent);
-    t.report(std::uint64_t(sent));
+    t.reported_ = moved;
+    t.report(std::uint64_t(moved));
   }
   if (t.socket_ >= 0 && t.head_bytes_ == 0 && !t.early_ && !t.failure_ && std::uint64_t(sent) < t.body_length_) {
     auto early = read_early_answer(t.socket_, t.easy_.get(), max_head_bytes, t.request_.max_response_bytes);
@@ -400,6 +404,9 @@ result<response> transfer::finish(CURLcode code) {
   const bool refused = unsent && head_complete_ && response_.status >= 300;
   const bool cut = code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_PARTIAL_FILE;
   if (code != CURLE_OK && !(refused && cut)) return fail(explain(code));
+  // libcurl lets some status lines pass that are none.
+  if (response_.status < 200 || response_.status > 999)
+    return fail(errc::unavailable, host_ + ": the server's answer is not HTTP");
   response_.bytes_sent = std::uint64_t(sent);
   if (hash_) response_.sent_sha256 = to_hex(hash_->finish());
   return std::move(response_);

@@ -37,7 +37,7 @@ class transfer {
   /// The error when deadline() has passed.
   error overdue(steady_time now) const;
 
-  /// Set by the client: reports bytes sent to the request's on_progress, on the executor.
+  /// Set by the client: reports bytes moved to the request's on_progress, on the executor.
   std::function<void(std::uint64_t)> report;
   request& asked() noexcept { return request_; }
 
@@ -86,6 +86,7 @@ class transfer {
   steady_time began_{};
   steady_time last_byte_{};
   steady_time last_report_{};
+  curl_off_t reported_ = 0;
   socket_registry* sockets_ = nullptr;
   int socket_ = -1;
   bool connected_ = false;
