@@ -39,8 +39,9 @@ typedef void (*EVP_BLOB_OUTCOME_CALLBACK)(const struct EVP_BlobOutcome *outcome,
 /*
  * Sets the callback for outcomes of earlier lives, once, before the first EVP_blobOperation(): operations begun later
  * are kept by the runtime until this module has heard of them, in this life by their own callback, or in a later one by
- * this callback. An outcome counts as heard when EVP_processEvent() is called again after its callback. So each is told at
- * least once; a process that dies in between hears it again: `id` tells. EVP_INVAL for a second call or a NULL callback.
+ * this callback. An outcome counts as heard when EVP_processEvent() is called again after its callback. So each is told
+ * at least once; a process that dies in between hears it again: `id` tells. EVP_INVAL for a second call or a NULL
+ * callback.
  */
 EVP_RESULT EVP_setBlobOutcomeCallback(struct EVP_client *h, EVP_BLOB_OUTCOME_CALLBACK cb, void *userData);
 
@@ -49,6 +50,18 @@ EVP_RESULT EVP_setBlobOutcomeCallback(struct EVP_client *h, EVP_BLOB_OUTCOME_CAL
  * refused (the callback says why), or if this runtime gives no ids.
  */
 EVP_BLOB_OPERATION_ID EVP_blobOperationId(struct EVP_client *h);
+
+/*
+ * How far an operation is: `moved` bytes of the file's `total` (0: unknown, as of a download). It may go back, when a
+ * transfer has to begin anew. Never after the operation's own callback.
+ */
+typedef void (*EVP_BLOB_PROGRESS_CALLBACK)(EVP_BLOB_OPERATION_ID id, uint64_t moved, uint64_t total, void *userData);
+
+/*
+ * Sets the callback for the progress of this process' operations, called by EVP_processEvent(), for each at most four
+ * times a second; what is done in less is not told at all. A NULL callback ends it.
+ */
+EVP_RESULT EVP_setBlobProgressCallback(struct EVP_client *h, EVP_BLOB_PROGRESS_CALLBACK cb, void *userData);
 
 /* The priority of the operations that are begun after this call. EVP_INVAL for an unknown value. */
 EVP_RESULT EVP_setBlobPriority(struct EVP_client *h, EVP_BLOB_PRIORITY priority);

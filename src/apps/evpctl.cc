@@ -1,12 +1,16 @@
 // evpctl: the program around cli/.
 #include "cli/evpctl.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdlib>
 #include <iostream>
+#include <thread>
+
+#include "cli/runtime_status.h"
 
 namespace {
 
@@ -30,6 +34,14 @@ int main(int argc, char** argv) {
                            .err = std::cerr,
                            .terminal = ::isatty(STDOUT_FILENO) == 1,
                            .environment = [](const char* name) -> const char* { return std::getenv(name); },
-                           .send = send_request};
+                           .send = send_request,
+                           .read_socket = evp::cli::read_unix_socket,
+                           .wait =
+                               [](evp::milliseconds d) {
+                                 std::this_thread::sleep_for(d);
+                                 return true;
+                               }};
+  winsize window{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0) s.columns = window.ws_col;
   return evp::cli::run(argc, argv, s);
 }

@@ -13,6 +13,7 @@
 #include "base/encoding.h"
 #include "cli/commands.h"
 #include "cli/print.h"
+#include "cli/runtime_status.h"
 #include "io/files.h"
 #include "wire/json.h"
 
@@ -29,6 +30,8 @@ struct arguments {
   std::string server = "http://127.0.0.1:8080", token_file, ca_file, file, type, name, time_limit;
   bool json = false;
   const command* chosen = nullptr;
+  std::string data = "/evp_data";  ///< of evp-runtime
+  bool watch = false;
   std::map<std::string, std::string> positional, query;
   std::vector<std::string> set, set_file, headers;
 };
@@ -307,10 +310,49 @@ void add_command(CLI::App& parent, const command& c, arguments& a) {
   verb->callback([&a, &c] { a.chosen = &c; });
 }
 
+void add_runtime(CLI::App& app, arguments& a) {
+  auto* group = app.add_subcommand("runtime", "The evp-runtime on this device");
+  group->require_subcommand(1);
+  group->fallthrough();
+  auto* status = group->add_subcommand("status", "Its queue, transfers, rates and latest failures");
+  status->fallthrough();
+  status->add_option("--data-dir", a.data, "The runtime's data directory [/evp_data, or EVP_DATA_DIR]");
+  status->add_flag("--watch", a.watch, "Show it anew each second, until Ctrl-C");
+}
+
+/// Asks the runtime on this machine, without the backend.
+int show_runtime(const arguments& a, surroundings& s) {
+  std::optional<wire::runtime_status> before;
+  for (;;) {
+    const auto text = s.read_socket(a.data + "/status.sock");
+    if (!text) {
+      s.err << "evpctl: " << text.error().message() << "\n";
+      return unreachable;
+    }
+    auto status = wire::decode_runtime_status(*text);
+    if (!status) {
+      s.err << "evpctl: the runtime's status cannot be read: " << status.error().message() << "\n";
+      return server_error;
+    }
+    if (a.json) {
+      s.out << *text;
+    } else {
+      double rate = -1;
+      if (before && status->up > before->up && status->moved >= before->moved)
+        rate = double(status->moved - before->moved) / (double((status->up - before->up).count()) / 1e3);
+      if (a.watch && s.terminal) s.out << "\x1b[H\x1b[2J";  // from the top of a clean screen
+      print_status(s.out, *status, s.columns, rate);
+    }
+    s.out.flush();
+    if (!a.watch || !s.wait(milliseconds(1000))) return ok;
+    before = std::move(*status);
+  }
+}
+
 constexpr const char* exit_help =
     "Exit status: 0 done; 1 refused by the backend, or the tested service does not work; 2 wrong usage or unreadable "
     "file;\n"
-    "3 the backend cannot be reached; 4 the backend failed.\n"
+    "3 the backend (or runtime) cannot be reached; 4 it failed.\n"
     "Environment: EVP_SERVER, EVP_TOKEN_FILE, EVP_CA_FILE stand for the flags of that name.";
 
 }  // namespace
@@ -318,8 +360,10 @@ constexpr const char* exit_help =
 int run(int argc, const char* const* argv, surroundings& s) {
   arguments a;
   a.token_file = "/var/lib/evp-backend/admin.token";
-  for (const auto& [name, where] :
-       {std::pair{"EVP_SERVER", &a.server}, {"EVP_TOKEN_FILE", &a.token_file}, {"EVP_CA_FILE", &a.ca_file}})
+  for (const auto& [name, where] : {std::pair{"EVP_SERVER", &a.server},
+                                    {"EVP_TOKEN_FILE", &a.token_file},
+                                    {"EVP_CA_FILE", &a.ca_file},
+                                    {"EVP_DATA_DIR", &a.data}})
     if (const char* value = s.environment(name); value && *value) *where = value;
 
   CLI::App app("evpctl: everything the REST API of evp-backend can do.", "evpctl");
@@ -339,11 +383,13 @@ int run(int argc, const char* const* argv, surroundings& s) {
   }
   for (const auto& c : commands())
     if (c.verb.empty()) add_command(app, c, a);
+  add_runtime(app, a);
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) { return app.exit(e, s.out, s.err) == 0 ? ok : usage; }
   if (!s.terminal) a.json = true;
+  if (!a.chosen) return show_runtime(a, s);
 
   io::unique_fd upload;
   auto request = make_request(a, s, upload);

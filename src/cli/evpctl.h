@@ -26,9 +26,15 @@ struct surroundings {
   bool terminal = false;  ///< standard output is one
   std::function<const char*(const char* name)> environment;
   std::function<result<http::response>(http::request)> send;
+  std::size_t columns = 80;  ///< of the terminal
+  /// All that a unix socket says: read_unix_socket.
+  std::function<result<std::string>(const std::string& path)> read_socket = {};
+  /// False: stop watching.
+  std::function<bool(milliseconds)> wait = {};
 };
 
-/// Parses the arguments, sends one request, shows its answer.
+/// Parses the arguments, sends one request, shows its answer; `runtime status` asks the runtime on this machine
+/// instead.
 int run(int argc, const char* const* argv, surroundings& s);
 
 }  // namespace evp::cli

@@ -9,12 +9,6 @@ namespace {
 
 namespace json = boost::json;
 
-std::string printable(std::string text) {
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  return text;
-}
-
 std::string shown(const json::value& v) {
   if (v.is_null()) return "-";
   if (v.is_bool()) return v.get_bool() ? "yes" : "no";
@@ -31,6 +25,12 @@ std::size_t width(std::string_view text) {
 }
 
 }  // namespace
+
+std::string printable(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return text;
+}
 
 void print_table(std::ostream& out, const json::array& rows, std::span<const column> columns) {
   std::vector<std::vector<std::string>> lines(1);

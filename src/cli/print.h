@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ostream>
+#include <string>
 #include <string_view>
 
 #include "cli/commands.h"
@@ -9,8 +10,9 @@
 
 namespace evp::cli {
 
-/// One line an object, columns aligned; control characters are shown as '?', so that no answer can play with a
-/// terminal.
+/// The text with control characters as '?', so that no answer can play with a terminal.
+std::string printable(std::string text);
+/// One line an object, columns aligned, all of it printable.
 void print_table(std::ostream& out, const wire::json::array& rows, std::span<const column> columns);
 /// One line a field.
 void print_fields(std::ostream& out, const wire::json::object& o);

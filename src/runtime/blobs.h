@@ -68,6 +68,8 @@ class blob_listener {
   virtual void ended(std::uint64_t ticket, std::uint64_t id, blob_outcome outcome) = 0;
   /// Only after want_outcomes().
   virtual void ended_earlier(earlier_outcome outcome) = 0;
+  /// Now and then while the file moves: bytes of it that the storage has, or the device. `total` 0: unknown.
+  virtual void progressed(std::uint64_t id, std::uint64_t moved, std::uint64_t total) = 0;
 };
 
 /// The durable queue as instances see it. Confined to the runtime's executor.

@@ -26,7 +26,8 @@ daemon::daemon(io::executor ex, runtime_options options)
       certificates_(options_.data_directory / "certificates"),
       twins_(options_.data_directory / "twins"),
       hub_(ex, clock_, options_.broker, options_.hub, twins_, disk_),
-      files_(io::fs::absolute(options_.data_directory), options_.modules.separate_users) {}
+      files_(io::fs::absolute(options_.data_directory), options_.modules.separate_users),
+      status_(ex, [this] { return status(); }) {}
 
 daemon::~daemon() = default;
 
@@ -39,6 +40,10 @@ result<void> daemon::start() {
   uploader_ =
       std::make_unique<upload::uploader>(ex_, clock_, http_, certificates_, hub_, files_, disk_, options_.uploads);
   CHECK(uploader_->start());
+  began_ = clock_.steady();
+  const auto socket = options_.uploads.folder.parent_path() / "status.sock";
+  if (auto shown = status_.start(socket.string()); !shown)
+    spdlog::warn("evpctl runtime status will not work: {}", shown.error().message());
   options_.modules.data = io::fs::absolute(options_.data_directory);
   options_.modules.ca_pem = options_.uploads.default_ca_pem;
   options_.modules.via = options_.uploads.via;
@@ -57,10 +62,20 @@ result<void> daemon::start() {
 
 io::task<void> daemon::stop(milliseconds grace) {
   if (!modules_) co_return;
+  co_await status_.stop();
   co_await modules_->stop();
   co_await uploader_->stop();
   co_await hub_.stop(grace);
   disk_.join();
+}
+
+std::string daemon::status() const {
+  wire::runtime_status s;
+  s.version = EVP_VERSION;
+  s.connected = hub_.connected();
+  s.up = std::chrono::duration_cast<milliseconds>(clock_.steady() - began_);
+  uploader_->fill(s);
+  return wire::encode(s);
 }
 
 result<void> daemon::lock_data_directory() {

@@ -7,6 +7,7 @@
 #include "runtime/certificates.h"
 #include "runtime/hub_session.h"
 #include "runtime/modules/supervisor.h"
+#include "runtime/status_server.h"
 #include "runtime/upload/uploader.h"
 #include "runtime/workspace_files.h"
 
@@ -34,6 +35,7 @@ class daemon {
 
  private:
   result<void> lock_data_directory();
+  std::string status() const;
 
   io::executor ex_;
   runtime_options options_;
@@ -47,6 +49,8 @@ class daemon {
   workspace_files files_;
   std::unique_ptr<upload::uploader> uploader_;
   std::unique_ptr<supervisor> modules_;
+  status_server status_;
+  steady_time began_{};
 };
 
 }  // namespace evp::runtime

@@ -98,6 +98,14 @@ EVP_RESULT EVP_setBlobOutcomeCallback(EVP_client* h, EVP_BLOB_OUTCOME_CALLBACK c
   });
 }
 
+EVP_RESULT EVP_setBlobProgressCallback(EVP_client* h, EVP_BLOB_PROGRESS_CALLBACK cb, void* userData) {
+  return guarded(h, [&] {
+    h->on_progress = cb;
+    h->progress_user = userData;
+    return EVP_OK;
+  });
+}
+
 EVP_BLOB_OPERATION_ID EVP_blobOperationId(EVP_client* h) { return h ? h->last_operation : 0; }
 
 EVP_RESULT EVP_setBlobPriority(EVP_client* h, EVP_BLOB_PRIORITY priority) {

@@ -47,7 +47,8 @@ std::string EVP_client::get_event(std::chrono::milliseconds from_now) {
   flatbuffers::Offset<flatbuffers::Vector<std::uint64_t>> acknowledged;
   if (!processed_.empty()) acknowledged = b.CreateVector(processed_);
   processed_.clear();
-  const auto body = fb::CreateGetEvent(b, std::uint64_t(sec.count()), nsec, acknowledged, on_outcome != nullptr);
+  const auto body = fb::CreateGetEvent(b, std::uint64_t(sec.count()), nsec, acknowledged, on_outcome != nullptr,
+                                       on_progress != nullptr);
   b.Finish(fb::CreateRequest(b, fb::RequestBody_GetEvent, body.Union()));
   return std::string(reinterpret_cast<const char*>(b.GetBufferPointer()), b.GetSize());
 }
@@ -161,6 +162,12 @@ EVP_RESULT EVP_client::dispatch(const fb::Event& event) {
     }
     case fb::EventBody_EarlierOutcome:
       if (const auto* e = event.body_as_EarlierOutcome()) return finish_earlier(*e), EVP_OK;
+      break;
+    case fb::EventBody_BlobProgress:
+      if (const auto* e = event.body_as_BlobProgress()) {
+        if (on_progress) on_progress(e->operation(), e->moved(), e->total(), progress_user);
+        return EVP_OK;
+      }
       break;
     case fb::EventBody_Exit: exit_ = true; return EVP_SHOULDEXIT;
   }

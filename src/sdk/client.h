@@ -58,6 +58,8 @@ struct EVP_client {
   void* rpc_user = nullptr;
   EVP_BLOB_OUTCOME_CALLBACK on_outcome = nullptr;
   void* outcome_user = nullptr;
+  EVP_BLOB_PROGRESS_CALLBACK on_progress = nullptr;
+  void* progress_user = nullptr;
   EVP_BLOB_PRIORITY priority = EVP_BLOB_PRIORITY_NORMAL;
   std::uint64_t last_operation = 0;
 

@@ -19,7 +19,28 @@ std::string bytes(const flatbuffers::Vector<std::uint8_t>* v) {
 }
 auto refuse(const char* why) { return fail(errc::invalid_argument, why); }
 
+/// Copies texts of one message: together at most as much as the longest message can hold, since its offsets may lead
+/// to one place from many.
+class text_list {
+ public:
+  std::string copy(const flatbuffers::String* s) {
+    if (s == nullptr) return {};
+    if (s->size() > left_) {
+      overlap_ = true;
+      return {};
+    }
+    left_ -= s->size();
+    return s->str();
+  }
+  bool overlap() const noexcept { return overlap_; }
+
+ private:
+  std::size_t left_ = max_message_bytes;
+  bool overlap_ = false;
+};
+
 result<request> read_blob(const fb::BlobInput& in) {
+  text_list texts;
   if (!in.request()) return refuse("a blob operation without a request");
   blob_input out;
   out.type = in.type();
@@ -43,7 +64,8 @@ result<request> read_blob(const fb::BlobInput& in) {
       const auto* r = in.request_as_HttpExtRequest();
       out.url = text(r->url());
       if (r->headers())
-        for (const auto* h : *r->headers()) out.headers.push_back(text(h));
+        for (const auto* h : *r->headers()) out.headers.push_back(texts.copy(h));
+      if (texts.overlap()) return refuse("headers that overlap each other");
       break;
     }
     default: return refuse("unknown kind of blob request");
@@ -52,10 +74,15 @@ result<request> read_blob(const fb::BlobInput& in) {
 }
 
 result<request> read_telemetry(const fb::TelemetryInput& in) {
+  text_list texts;
   send_telemetry out;
   out.back = {in.cb(), in.user()};
   if (in.entries())
-    for (const auto* e : *in.entries()) out.entries.emplace_back(text(e->key()), text(e->value()));
+    for (const auto* e : *in.entries()) {
+      auto key = texts.copy(e->key());
+      out.entries.emplace_back(std::move(key), texts.copy(e->value()));
+    }
+  if (texts.overlap()) return refuse("telemetry entries that overlap each other");
   return out;
 }
 
@@ -119,6 +146,9 @@ event_body build(FlatBufferBuilder& b, const earlier_event& e) {
   return {fb::EventBody_EarlierOutcome,
           fb::CreateEarlierOutcome(b, e.operation, e.op, name, e.result, e.error, e.http_status).Union()};
 }
+event_body build(FlatBufferBuilder& b, const progress_event& e) {
+  return {fb::EventBody_BlobProgress, fb::CreateBlobProgress(b, e.operation, e.moved, e.total).Union()};
+}
 event_body build(FlatBufferBuilder& b, const exit_event&) { return {fb::EventBody_Exit, fb::CreateExit(b).Union()}; }
 
 }  // namespace
@@ -132,7 +162,7 @@ result<request> decode_request(std::string_view data) {
   switch (r->body_type()) {
     case fb::RequestBody_GetEvent: {
       const auto* b = r->body_as_GetEvent();
-      get_event out{b->timeout_sec(), b->timeout_nsec(), {}, b->outcomes()};
+      get_event out{b->timeout_sec(), b->timeout_nsec(), {}, b->outcomes(), b->progress()};
       if (b->acknowledged()) out.acknowledged.assign(b->acknowledged()->begin(), b->acknowledged()->end());
       return out;
     }

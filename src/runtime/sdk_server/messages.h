@@ -38,6 +38,7 @@ struct get_event {
   std::uint64_t sec = 0, nsec = 0;          ///< absolute, realtime clock; any value may come
   std::vector<std::uint64_t> acknowledged;  ///< operations whose outcomes the module has processed
   bool outcomes = false;                    ///< those of earlier lives are wanted
+  bool progress = false;                    ///< how far operations are is wanted
 };
 struct send_state {
   std::string topic, bytes;
@@ -103,6 +104,9 @@ struct earlier_event {
   std::string remote_name;
   std::uint32_t result = 0, error = 0, http_status = 0;
 };
+struct progress_event {
+  std::uint64_t operation = 0, moved = 0, total = 0;
+};
 struct message_event {
   std::string topic, bytes;
 };
@@ -111,8 +115,8 @@ struct rpc_event {
   std::string method, params;
 };
 struct exit_event {};
-using event =
-    std::variant<configuration_event, done_event, blob_event, message_event, rpc_event, earlier_event, exit_event>;
+using event = std::variant<configuration_event, done_event, blob_event, message_event, rpc_event, earlier_event,
+                           progress_event, exit_event>;
 
 std::string encode(const event& e);
 /// The answer to a long poll when nothing has happened.

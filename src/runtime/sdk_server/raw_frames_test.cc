@@ -183,6 +183,22 @@ TEST_F(raw_frames, a_blob_request_whose_tag_is_unknown_or_whose_value_lacks_clos
   EXPECT_TRUE(closed());
 }
 
+TEST_F(raw_frames, texts_that_all_lie_in_one_place_cannot_blow_up_the_server) {
+  const auto big = request(fb::RequestBody_TelemetryInput, [](auto& b) {
+    const auto value = b.CreateString(std::string(60'000, '1'));
+    const std::vector same(10'000, fb::CreateTelemetryEntry(b, value, value));
+    return fb::CreateTelemetryInput(b, b.CreateVector(same), 1, 2).Union();
+  });
+  ASSERT_LT(big.size(), max_message_bytes);
+  EXPECT_FALSE(decode_request(std::string(big)));
+  const auto headers = request(fb::RequestBody_BlobInput, [](auto& b) {
+    const std::vector same(10'000, b.CreateString(std::string(60'000, 'h')));
+    const auto r = fb::CreateHttpExtRequest(b, b.CreateString("http://x/"), b.CreateVector(same));
+    return fb::CreateBlobInput(b, 1, 1, fb::BlobRequest_HttpExtRequest, r.Union()).Union();
+  });
+  EXPECT_FALSE(decode_request(std::string(headers)));
+}
+
 TEST_F(raw_frames, damaged_messages_never_hurt_the_server) {
   const auto good = request(fb::RequestBody_TelemetryInput, [](auto& b) {
     std::vector<flatbuffers::Offset<fb::TelemetryEntry>> all{fb::CreateTelemetryEntryDirect(b, "key", "[1,2]")};

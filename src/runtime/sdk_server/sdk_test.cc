@@ -260,6 +260,27 @@ TEST_F(sdk_test, outcomes_of_earlier_lives_reach_their_callback_and_are_acknowle
   });
 }
 
+TEST_F(sdk_test, progress_reaches_its_callback) {
+  std::string heard;
+  const auto cb = [](EVP_BLOB_OPERATION_ID id, uint64_t moved, uint64_t total, void* user) {
+    *static_cast<std::string*>(user) +=
+        std::to_string(id) + ":" + std::to_string(moved) + "/" + std::to_string(total) + " ";
+  };
+  const auto file = (root / "a.bin").string();
+  EVP_BlobLocalStore store{file.c_str(), nullptr, 0};
+  EVP_BlobRequestEvp request{"x"};
+  ASSERT_EQ(EVP_setBlobProgressCallback(h_, cb, &heard), EVP_OK);
+  ASSERT_EQ(EVP_blobOperation(h_, EVP_BLOB_TYPE_EVP, EVP_BLOB_OP_PUT, &request, &store, nullptr, nullptr), EVP_OK);
+  EXPECT_EQ(EVP_processEvent(h_, 0), EVP_TIMEDOUT);
+  runtime([&] { transfers.move(0, 50); });
+  EXPECT_EQ(EVP_processEvent(h_, 5000), EVP_OK);
+  EXPECT_EQ(heard, "1:50/100 ");
+  EXPECT_EQ(EVP_setBlobProgressCallback(h_, nullptr, nullptr), EVP_OK);
+  EXPECT_EQ(EVP_processEvent(h_, 0), EVP_TIMEDOUT);
+  runtime([&] { transfers.move(0, 60); });
+  EXPECT_EQ(EVP_processEvent(h_, 0), EVP_TIMEDOUT);
+}
+
 TEST_F(sdk_test, a_file_outside_the_workspace_is_an_error_in_the_callback) {
   seen s;
   EVP_BlobLocalStore store{"/etc/hostname", nullptr, 0};

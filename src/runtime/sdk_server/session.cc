@@ -64,6 +64,10 @@ void session::push(event e) {
 }
 
 event session::take_event() {
+  if (events_.empty()) {  // what is done comes before what is being done
+    const auto node = progress_.extract(progress_.begin());
+    return node.mapped();
+  }
   event e = std::move(events_.front());
   events_.pop_front();
   event_bytes_ -= size_of(e);
@@ -145,6 +149,7 @@ std::uint32_t session::life() {
 
 void session::hear(const get_event& poll) {
   if (exiting_) return;
+  wants_progress_ = poll.progress;
   for (const auto id : poll.acknowledged) ports_.transfers->acknowledge(life(), id);
   if (!poll.outcomes || std::exchange(wants_outcomes_, true)) return;
   ports_.transfers->want_outcomes(life());
@@ -229,6 +234,7 @@ void session::accepted(std::uint64_t ticket, result<std::uint64_t> id) {
 void session::ended(std::uint64_t ticket, std::uint64_t id, blob_outcome o) {
   auto node = blobs_.extract(ticket);
   if (node.empty()) return;
+  progress_.erase(id);
   const auto& b = node.mapped();
   push(blob_event{b.form, b.back, blob_done, std::uint32_t(o.result), std::uint32_t(o.error), o.http_status,
                   b.acknowledges ? id : 0});
@@ -238,6 +244,12 @@ void session::ended_earlier(earlier_outcome o) {
   if (exiting_) return;
   push(earlier_event{o.id, o.operation == wire::blob_operation::put ? 1U : 0U, std::move(o.remote_name),
                      std::uint32_t(o.outcome.result), std::uint32_t(o.outcome.error), o.outcome.http_status});
+}
+
+void session::progressed(std::uint64_t id, std::uint64_t moved, std::uint64_t total) {
+  if (exiting_ || !wants_progress_) return;
+  progress_[id] = {id, moved, total};
+  if (on_event) on_event();
 }
 
 void session::configure(const std::string& topic, std::string bytes) {
@@ -281,6 +293,7 @@ void session::exit() {
   for (const auto& [ticket, b] : std::exchange(blobs_, {})) push(blob_event{b.form, b.back, blob_exit, 0, 0, 0, 0});
   // An operation that is just being written is told as accepted: it may be.
   for (const auto& [ticket, answered] : std::exchange(accepting_, {})) answered(answer::ok, 0);
+  progress_.clear();
   push(exit_event{});
   exiting_ = true;
 }
@@ -290,6 +303,7 @@ void session::end() {
   exiting_ = true;
   pending_.clear();
   blobs_.clear();
+  progress_.clear();
   accepting_.clear();
   events_.clear();
   event_bytes_ = 0;

@@ -47,7 +47,7 @@ class session final : public blob_listener, public std::enable_shared_from_this<
   void start_blob(blob_input r, std::function<void(answer, std::uint64_t id)> answered);
   /// What a poll says beside asking for an event.
   void hear(const get_event& poll);
-  bool has_event() const noexcept { return !events_.empty(); }
+  bool has_event() const noexcept { return !events_.empty() || !progress_.empty(); }
   event take_event();
   /// Called after an event came into an empty or non-empty queue.
   std::function<void()> on_event;
@@ -65,6 +65,7 @@ class session final : public blob_listener, public std::enable_shared_from_this<
   void accepted(std::uint64_t ticket, result<std::uint64_t> id) override;
   void ended(std::uint64_t ticket, std::uint64_t id, blob_outcome outcome) override;
   void ended_earlier(earlier_outcome outcome) override;
+  void progressed(std::uint64_t id, std::uint64_t moved, std::uint64_t total) override;
   /// The process has gone: outstanding commands are answered with an error, everything else is dropped.
   void end();
 
@@ -107,7 +108,8 @@ class session final : public blob_listener, public std::enable_shared_from_this<
   std::uint64_t last_ticket_ = 0;
   std::map<std::uint64_t, pending> pending_;
   std::uint32_t life_ = 0;  ///< as the queue names us; 0: we have not asked for anything yet
-  bool wants_outcomes_ = false;
+  bool wants_outcomes_ = false, wants_progress_ = false;
+  std::map<std::uint64_t, progress_event> progress_;  ///< the latest of each operation; at most as many as run
   std::unordered_map<std::uint64_t, pending_blob> blobs_;
   std::map<std::uint64_t, std::function<void(answer, std::uint64_t)>> accepting_;  ///< by the ticket
   std::map<std::string, std::uint64_t> state_tickets_;                             // topic -> the callback that waits

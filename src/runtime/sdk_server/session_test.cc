@@ -47,6 +47,23 @@ TEST_F(session_test, the_outcome_of_an_accepted_upload_comes_as_one_event) {
   EXPECT_EQ(e.http_status, 403u);
 }
 
+TEST_F(session_test, progress_comes_to_who_wants_it_the_latest_only_and_never_after_the_end) {
+  EXPECT_EQ(start(put((root / "a.bin").string())), answer::ok);
+  transfers.move(0, 10);
+  EXPECT_FALSE(module->has_event());
+  get_event poll;
+  poll.progress = true;
+  module->hear(poll);
+  transfers.move(0, 20);
+  transfers.move(0, 30);
+  EXPECT_EQ(next<progress_event>().moved, 30u);
+  EXPECT_FALSE(module->has_event());
+  transfers.move(0, 40);
+  transfers.end(0, {blob_outcome::kind::success, 200, 0});
+  next<blob_event>();
+  EXPECT_FALSE(module->has_event());
+}
+
 TEST_F(session_test, a_full_queue_denies) {
   transfers.full = true;
   EXPECT_EQ(start(put((root / "a.bin").string())), answer::denied);

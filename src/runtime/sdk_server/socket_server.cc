@@ -1,10 +1,8 @@
 // The frame loop, in callbacks: each handler holds the connection, so that the last one frees it.
 #include "runtime/sdk_server/socket_server.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -13,6 +11,8 @@
 #include <boost/asio/write.hpp>
 #include <cerrno>
 #include <cstring>
+
+#include "runtime/sdk_server/private_socket.h"
 
 namespace evp::runtime::socket {
 namespace {
@@ -171,25 +171,6 @@ class connection : public std::enable_shared_from_this<connection> {
   bool accepting_ = false;
 };
 
-result<int> bind_socket(const std::string& path, uid_t user) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(errc::invalid_argument, "the socket's path has more than 107 characters: choose a shorter data folder");
-  std::memcpy(address.sun_path, path.data(), path.size());
-  io::unique_fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return fail(errno_error(errno, "socket"));
-  ::unlink(path.c_str());
-  // A socket gets its mode from fchmod before bind (unix(7)), so there is no moment at which others could connect.
-  if (::fchmod(fd.get(), 0600) != 0 ||
-      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return fail(errno_error(errno, path));
-  if ((user != ::geteuid() && ::lchown(path.c_str(), user, gid_t(user)) != 0) || ::chmod(path.c_str(), 0600) != 0 ||
-      ::listen(fd.get(), 4) != 0)
-    return fail(errno_error(errno, path));
-  return ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3);
-}
-
 bool is_user(stream& s, uid_t user) {
   ucred peer{};
   socklen_t size = sizeof peer;
@@ -231,7 +212,7 @@ struct socket_server::state : std::enable_shared_from_this<state> {
 
 result<std::unique_ptr<socket_server>> socket_server::listen(io::executor ex, const std::string& path, uid_t user,
                                                              std::shared_ptr<session> s) {
-  TRY(const int fd, bind_socket(path, user));
+  TRY(const int fd, bind_private_socket(path, user));
   auto st = std::make_shared<state>(std::move(ex), path, user, std::move(s));
   error_code ec;
   st->acceptor.assign(asio::local::stream_protocol(), fd, ec);

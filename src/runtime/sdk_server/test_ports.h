@@ -32,6 +32,9 @@ class fake_blobs final : public blobs {
   void end(std::size_t index, blob_outcome o) {
     if (const auto who = listener.lock()) who->ended(tickets.at(index), index + 1, o);
   }
+  void move(std::size_t index, std::uint64_t bytes) {
+    if (const auto who = listener.lock()) who->progressed(index + 1, bytes, 100);
+  }
 
   bool full = false, slow = false;
   int wanted = 0;

@@ -578,6 +578,31 @@ std::optional<journal::accepted> queue::details(operation_id id) const {
   return std::get<journal::accepted>(std::move(**r));  // our own bytes: they are whole
 }
 
+asker queue::asker_of(operation_id id) const {
+  const auto found = entries_.find(id);
+  const bool is_live = found != entries_.end() && found->second.at < state::ending;
+  return is_live ? asker{found->second.life, found->second.ticket} : asker();
+}
+
+std::uint64_t queue::sent_in_parts(operation_id id) const {
+  const auto plan = plans_.find(id);
+  const auto what = plan == plans_.end() ? std::nullopt : details(id);
+  if (!what) return 0;
+  std::uint64_t sum = 0;
+  for (const auto& p : plan->second.parts) {
+    const auto offset = (p.number - 1) * plan->second.what.part_bytes;
+    sum += std::min(plan->second.what.part_bytes, what->size - std::min(offset, what->size));
+  }
+  return sum;
+}
+
+std::vector<queue::storage_load> queue::storages() const {
+  std::vector<storage_load> out;
+  for (const auto& l : lanes_)
+    if (l.live > 0) out.push_back({l.storage, l.waiting_count, l.active});
+  return out;
+}
+
 bool queue::holds(const std::string& instance) const {
   const auto found = instances_.find(instance);
   return found != instances_.end() && found->second->live > 0;

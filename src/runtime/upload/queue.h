@@ -176,6 +176,16 @@ class queue {
   std::size_t kept_outcomes() const noexcept { return ended_.size(); }
   const queue_counters& counters() const noexcept { return counters_; }
   std::vector<std::string> open_breakers() const { return engine_.open_breakers(); }
+  /// Who will hear of the operation's end; life 0: nobody, or it has ended.
+  asker asker_of(operation_id id) const;
+  /// Bytes of the parts that the storage has, of an upload in parts; 0 of another.
+  std::uint64_t sent_in_parts(operation_id id) const;
+  struct storage_load {
+    std::string storage;
+    std::size_t waiting = 0, active = 0;
+  };
+  /// Of each storage that has operations.
+  std::vector<storage_load> storages() const;
   /// A write is under way.
   bool writing() const noexcept { return writing_; }
   /// An operation of this instance still needs its workspace.

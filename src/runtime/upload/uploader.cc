@@ -35,6 +35,8 @@ transfer_result failed(error why, int number = 0) {
   return r;
 }
 
+constexpr std::size_t max_failures = 20;  // shown in the status
+
 opened_source look_at(const std::shared_ptr<io::unique_fd>& fd) {
   struct stat st {};
   if (::fstat(fd->get(), &st) != 0) return {};
@@ -96,6 +98,12 @@ result<std::vector<part>> checked_parts(std::vector<wire::grant_part> all, std::
     out.push_back(std::move(x));
   }
   return out;
+}
+
+/// Of a request for the rest of an object: what may be meant for its Range, so that the whole object is another matter.
+bool refuses_range(int status) {
+  return status >= 400 && status < 500 && status != 401 && status != 403 && status != 404 && status != 408 &&
+         status != 410 && status != 429;
 }
 
 queue::parts parts_of(const uploader_options& o, const std::set<std::string>& certificates, const secret& key) {
@@ -289,6 +297,13 @@ void uploader::act(drained& a) {
 void uploader::act(note_end& a) {
   std::erase_if(asking_, [&](const auto& asked) { return asked.second.id == a.id; });
   if (a.outcome.result == blob_outcome::kind::success) return;
+  const auto what = queue_.details(a.id);
+  if (what && what->operation == journal::operation::get)
+    if (const auto target = files_.open_target(what->instance, what->path))
+      download_file::remove(*target->folder, a.id);
+  failures_.push_front(
+      {clock_.now(), a.id, a.instance, what ? log_text(what->remote_name) : std::string(), log_text(a.message)});
+  if (failures_.size() > max_failures) failures_.pop_back();
   spdlog::warn("file operation {} of instance {} failed: {}", a.id, a.instance, log_text(a.message));
 }
 
@@ -459,6 +474,7 @@ io::task<void> uploader::transfer(start_transfer t, journal::accepted what) {
     if (options_.bytes_per_second > 0)
       r.max_send_rate = std::max<std::uint64_t>(1, options_.bytes_per_second / options_.limits.transfers);
     r.hash_body = !t.grant.grant_id.empty() || !what.sha256.empty();
+    progress_.begin(t.id, part_number, clock_.steady());
     if (what.operation == journal::operation::put) {
       auto sent = co_await put(std::move(r), std::move(what), std::move(t.part));
       end = std::move(sent);
@@ -466,6 +482,7 @@ io::task<void> uploader::transfer(start_transfer t, journal::accepted what) {
       auto received = co_await get(std::move(r), std::move(what));
       end = std::move(received);
     }
+    progress_.end(t.id, part_number, end.bytes);
   }
   drive(event(transfer_finished{t.id, t.attempt, std::move(end), part_number}));
 }
@@ -509,6 +526,7 @@ io::task<transfer_result> uploader::put(http::request r, journal::accepted what,
     r.body_prefix = std::move(only->body_prefix);
     r.body_suffix = std::move(only->body_suffix);
   }
+  watch(r, what, only ? only->number : 0, 0);
   const auto around = r.body_prefix.size() + r.body_suffix.size();
   auto answer = co_await storage_.send(std::move(r));
   auto end = to_result(std::move(answer));
@@ -525,20 +543,69 @@ io::task<transfer_result> uploader::put(http::request r, journal::accepted what,
 io::task<transfer_result> uploader::get(http::request r, journal::accepted what) {
   r.method = "GET";
   r.hash_body = false;
-  r.max_response_bytes = options_.max_download_bytes;
   int number = 0;
   auto target = files_.open_target(what.instance, what.path);
   if (!target) co_return failed(errno_error(target.error(), "open the target's folder"), target.error());
-  auto file = download_file::create(std::move(target->folder), std::move(target->name), number);
+  auto file = download_file::open(std::move(target->folder), std::move(target->name), what.id, number);
   if (!file) co_return failed(std::move(file).error(), number);
-  r.response_fd = file->descriptor();
+  const auto present = file->present();
+  r.max_response_bytes = options_.max_download_bytes - std::min(present, options_.max_download_bytes);
+  file->ask(r);
+  watch(r, what, 0, present);
   auto answer = co_await storage_.send(std::move(r));
   auto end = to_result(std::move(answer));
-  if (end.failure || end.status < 200 || end.status > 299) co_return end;
+  if (end.failure) co_return end;  // what has arrived stays for the next attempt
+  if (present > 0 && refuses_range(end.status)) {
+    file->begin_anew();
+    co_return failed(error(errc::unavailable, "the storage does not go on in the middle of the object"));
+  }
+  if (end.status < 200 || end.status > 299) co_return end;
+  if (end.status == 206) {  // the object is whole now, as a 200 would have brought it
+    end.status = 200;
+    end.bytes += present;
+  }
   auto work = [&file, &number] { return file->commit(number); };
   auto kept = co_await io::run_on(disk_, std::move(work));
   if (!kept) co_return failed(std::move(kept).error(), number);
   co_return end;
+}
+
+/// Keeps how far the transfer is, and tells the process that asked for it.
+void uploader::watch(http::request& r, const journal::accepted& what, unsigned part, std::uint64_t base) {
+  r.on_progress = [this, id = what.id, size = what.size, part, base](std::uint64_t moved) {
+    progress_.moved(id, part, moved, base);
+    const auto found = lives_.find(queue_.asker_of(id).life);
+    const auto who = found == lives_.end() || stopping_ ? nullptr : found->second.who.lock();
+    if (!who) return;
+    const auto all = queue_.sent_in_parts(id) + progress_.of(id);
+    who->progressed(id, size > 0 ? std::min(all, size) : all, size);
+  };
+}
+
+void uploader::fill(wire::runtime_status& s) const {
+  s.files = queue_.live();
+  s.bytes = queue_.live_bytes();
+  s.spooled = queue_.spooled_bytes();
+  s.files_max = options_.queue.files;
+  s.bytes_max = options_.queue.bytes;
+  s.spooled_max = options_.queue.spool_bytes;
+  s.moved = progress_.total();
+  const auto& c = queue_.counters();
+  s.since_start = {c.accepted, c.succeeded, c.failed, c.refused, c.dropped, c.quarantined, c.lost_outcomes};
+  for (const auto& t : progress_.all()) {
+    const auto what = queue_.details(t.id);
+    if (!what) continue;
+    const bool is_upload = what->operation == journal::operation::put;
+    const auto moved = queue_.sent_in_parts(t.id) + t.moved;
+    s.transfers.push_back({t.id, what->instance, log_text(what->remote_name), what->storage, is_upload,
+                           is_upload ? std::min(moved, what->size) : moved, what->size,
+                           std::chrono::duration_cast<milliseconds>(clock_.steady() - t.since)});
+  }
+  const auto paused = queue_.open_breakers();
+  for (auto& x : queue_.storages())
+    s.storages.push_back(
+        {x.storage, x.waiting, x.active, std::find(paused.begin(), paused.end(), x.storage) != paused.end()});
+  s.failures.assign(failures_.begin(), failures_.end());
 }
 
 transfer_result uploader::to_result(result<http::response> answer) const {

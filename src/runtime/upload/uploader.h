@@ -11,8 +11,10 @@
 #include "runtime/blobs.h"
 #include "runtime/certificates.h"
 #include "runtime/upload/local_files.h"
+#include "runtime/upload/progress.h"
 #include "runtime/upload/queue.h"
 #include "runtime/upload/store.h"
+#include "wire/runtime_status.h"
 
 namespace evp::runtime::upload {
 
@@ -66,6 +68,8 @@ class uploader final : public blobs {
   io::task<void> stop();
   std::size_t live() const noexcept { return queue_.live(); }
   const queue& state() const noexcept { return queue_; }
+  /// What the uploader knows of it.
+  void fill(wire::runtime_status& s) const;
 
  private:
   struct life {
@@ -103,6 +107,7 @@ class uploader final : public blobs {
   io::task<void> hash(operation_id id, journal::accepted what);
   io::task<void> transfer(start_transfer t, journal::accepted what);
   io::task<transfer_result> put(http::request r, journal::accepted what, std::optional<part> only);
+  void watch(http::request& r, const journal::accepted& what, unsigned part, std::uint64_t base);
   io::task<transfer_result> get(http::request r, journal::accepted what);
   errno_result<opened_source> open_source(const journal::accepted& what);
   transfer_result to_result(result<http::response> answer) const;
@@ -135,6 +140,8 @@ class uploader final : public blobs {
   };
   std::map<std::uint64_t, asked> asking_;       ///< by reqid
   std::map<std::string, std::string> bundles_;  ///< read certificates, bounded by the store
+  progress progress_;
+  std::deque<wire::runtime_status::failure> failures_;  ///< the latest, newest first
   boost::asio::steady_timer timer_;
   io::group tasks_;
 };
