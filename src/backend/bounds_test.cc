@@ -53,6 +53,63 @@ TEST_F(bounds_test, what_the_storage_enforces_is_bound_into_the_grant) {
   EXPECT_EQ(b_->services.get("default")->enforcement_of(bound::max_size), enforcement::storage);
 }
 
+/// After a lost answer: the device is told 412 by its own object, or by another's.
+struct lost_answer_test : bounds_test {
+  wire::storage_token_response granted() {
+    cloud_.enforces = {bound::create_only};
+    configure({true});
+    cloud_.modified_at = clock_.now() + seconds(2);
+    auto g = issue(3);
+    cloud_.objects["cam-1/up/a.jpg"] = "abc";
+    return g;
+  }
+  wire::transfer_report_response exists(const std::string& grant, int status = 412) {
+    return run(b_->grants.report("cam-1", wire::transfer_report{"9", grant, true, status, 0, "", ""}));
+  }
+};
+
+TEST_F(lost_answer_test, an_object_that_only_this_grant_can_have_made_is_a_success) {
+  const auto g = granted();
+  const auto answer = exists(g.grant_id);
+  EXPECT_TRUE(answer.verified) << (answer.failure ? answer.failure->message() : "");
+  EXPECT_EQ(row(g.grant_id).state, upload_state::verified);
+  EXPECT_EQ(row(g.grant_id).size_bytes, 3u);
+}
+
+TEST_F(lost_answer_test, an_older_object_is_anothers) {
+  const auto g = granted();
+  cloud_.modified_at = row(g.grant_id).issued_at - seconds(1);
+  EXPECT_EQ(exists(g.grant_id).failure->code(), errc::already_exists);
+  EXPECT_EQ(row(g.grant_id).state, upload_state::failed);
+}
+
+TEST_F(lost_answer_test, so_is_one_of_unknown_age) {
+  const auto g = granted();
+  cloud_.modified_at.reset();
+  EXPECT_EQ(exists(g.grant_id).failure->code(), errc::already_exists);
+}
+
+TEST_F(lost_answer_test, so_is_one_of_another_size) {
+  const auto g = granted();
+  cloud_.objects["cam-1/up/a.jpg"] = "abcd";
+  EXPECT_EQ(exists(g.grant_id).failure->code(), errc::already_exists);
+}
+
+TEST_F(lost_answer_test, where_another_grant_was_for_that_name_nobody_can_tell) {
+  const auto g = granted();
+  const auto second = issue(3);
+  EXPECT_EQ(exists(second.grant_id).failure->code(), errc::already_exists);
+  EXPECT_EQ(exists(g.grant_id, 409).failure->code(), errc::already_exists);
+}
+
+TEST_F(lost_answer_test, a_storage_that_cannot_be_asked_now_is_asked_again) {
+  const auto g = granted();
+  cloud_.failure = error(errc::unavailable, "503");
+  EXPECT_EQ(exists(g.grant_id).failure->code(), errc::unavailable);
+  cloud_.failure.reset();
+  EXPECT_TRUE(exists(g.grant_id).verified);
+}
+
 TEST_F(bounds_test, what_it_does_not_enforce_is_said_and_not_asked_of_it) {
   const auto saved = configure({true, 500, "192.0.2.1"});
   EXPECT_THAT(saved.warnings, Contains(HasSubstr("bounds.createOnly")));

@@ -77,6 +77,10 @@ io::task<result<bool>> grants::settle_report(std::string device, wire::transfer_
     ++counters_.verified;
     co_return true;
   }
+  if (r.http_status == 412 || r.http_status == 409) {
+    auto outcome = co_await settle_existing(std::move(u), r.http_status);
+    co_return outcome;
+  }
   if (u.verify == verification::put_checksum) {
     auto outcome = co_await settle_by_checksum(std::move(u), std::move(r));
     co_return outcome;
@@ -85,6 +89,32 @@ io::task<result<bool>> grants::settle_report(std::string device, wire::transfer_
   CO_CHECK(co_await ledger_.settle(std::move(o)));
   auto outcome = co_await verify(std::move(u), std::move(r));
   co_return outcome;
+}
+
+io::task<result<bool>> grants::settle_existing(upload u, int http_status) {
+  upload_outcome o;
+  o.grant_id = u.grant_id;
+  o.state = upload_state::failed;
+  o.reason = "the storage has another object of that name (HTTP status " + std::to_string(http_status) + ")";
+  const auto service = services_.find_revision(u.service_id, u.service_revision);
+  if (service && u.verify == verification::head && u.size_declared && u.parts_id.empty()) {
+    CO_TRY(const bool alone, co_await ledger_.is_only_one(u));
+    const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
+    if (!seen && is_temporary(seen.error().code()))
+      co_return fail(std::move(error(errc::unavailable, seen.error().message()).after(ask_again)));
+    const bool is_new = seen && seen->modified_at && *seen->modified_at + seconds(1) > u.issued_at;  // HTTP has seconds
+    if (alone && is_new && seen->size == *u.size_declared) {
+      o.state = upload_state::verified;
+      o.reason.clear();
+      o.size_bytes = seen->size;
+    }
+  }
+  const bool is_ours = o.state == upload_state::verified;
+  const auto reason = o.reason;
+  CO_CHECK(co_await ledger_.settle(std::move(o)));
+  ++(is_ours ? counters_.verified : counters_.mismatched);
+  if (!is_ours) co_return fail(errc::already_exists, reason);
+  co_return true;
 }
 
 io::task<result<bool>> grants::settle_by_checksum(upload u, wire::transfer_report r) {

@@ -108,6 +108,10 @@ class grants {
   io::task<result<bool>> verify(upload u, wire::transfer_report r);
   /// Without a look at the object: the storage's success is the proof, if the report fits what the grant was bound to.
   io::task<result<bool>> settle_by_checksum(upload u, wire::transfer_report r);
+  /// The storage has an object of that name already, says the device, whose own transfer may have made it: so it is if
+  /// it has the size, is no older than the grant, and no other grant was for that name. Failures: already_exists,
+  /// unavailable with retry_after.
+  io::task<result<bool>> settle_existing(upload u, int http_status);
   io::task<result<void>> sweep_one(upload u);
   io::task<void> sweep_worker(std::shared_ptr<std::vector<upload>> rows, std::shared_ptr<std::size_t> next,
                               std::shared_ptr<std::size_t> settled);

@@ -160,6 +160,14 @@ io::task<result<upload>> ledger::get(std::string grant_id) {
   co_return from_row(*std::move(row));
 }
 
+io::task<result<bool>> ledger::is_only_one(upload u) {
+  std::function<result<bool>(sql::connection&)> read = [row = to_row(u)](sql::connection& c) {
+    return sql::has_other_upload(c, row);
+  };
+  CO_TRY(const bool other, co_await db_.run<bool>(std::move(read)));
+  co_return !other;
+}
+
 io::task<result<std::vector<upload>>> ledger::overdue(timestamp before, std::size_t limit) {
   std::function<result<std::vector<sql::upload_row>>(sql::connection&)> read = [before, limit](sql::connection& c) {
     return sql::list_overdue_uploads(c, to_ms(before), std::int64_t(limit));

@@ -75,6 +75,8 @@ class ledger {
   io::task<result<page<upload>>> list(upload_filter f, page_request r);
   /// Errors: not_found, the database's.
   io::task<result<upload>> get(std::string grant_id);
+  /// No other grant of the service was for the same object. Looks through all rows: for rare questions.
+  io::task<result<bool>> is_only_one(upload u);
   /// Not final and expired before that time, oldest first.
   io::task<result<std::vector<upload>>> overdue(timestamp before, std::size_t limit);
 

@@ -14,6 +14,7 @@ struct fake_storage {
   milliseconds delay{0};
   int prepared = 0, stats = 0;
   bool lies_about_size = false;
+  std::optional<timestamp> modified_at;  ///< of every object
   std::optional<auth::credential_health> health;
   int retired = 0;
   std::vector<storage::sign_spec> signs;
@@ -67,7 +68,9 @@ class fake_driver final : public storage::driver {
     CO_CHECK(co_await answer());
     const auto found = s_.objects.find(object);
     if (found == s_.objects.end()) co_return fail(errc::not_found, "no such object");
-    co_return storage::object_info{found->second.size() + (s_.lies_about_size ? 1 : 0), ""};
+    storage::object_info info{found->second.size() + (s_.lies_about_size ? 1 : 0), ""};
+    info.modified_at = s_.modified_at;
+    co_return info;
   }
   io::task<result<std::string>> get(std::string object, std::uint64_t) override {
     CO_CHECK(co_await answer());

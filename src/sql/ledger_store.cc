@@ -133,6 +133,13 @@ result<std::vector<upload_row>> list_overdue_uploads(connection& c, std::int64_t
   return read_all(found);
 }
 
+result<bool> has_other_upload(connection& c, const upload_row& than) {
+  TRY(const auto found, c.query("SELECT grant_id FROM uploads WHERE service_id = :service AND object = :object AND "
+                                "grant_id <> :id LIMIT 1",
+                                {{"service", than.service_id}, {"object", than.object}, {"id", than.grant_id}}));
+  return !found.empty();
+}
+
 result<std::vector<upload_count>> count_uploads(connection& c) {
   TRY(const auto found, c.query("SELECT state, count(*) AS n FROM uploads GROUP BY state"));
   std::vector<upload_count> out;

@@ -54,6 +54,8 @@ result<bool> change_upload(connection& c, const upload_change& u);
 result<bool> prolong_upload(connection& c, const std::string& grant_id, std::int64_t expires_at);
 /// Rows in state "issued" or "uploaded" that expired before the time, oldest first.
 result<std::vector<upload_row>> list_overdue_uploads(connection& c, std::int64_t before_ms, std::int64_t limit);
+/// Whether another row of the service has the same object.
+result<bool> has_other_upload(connection& c, const upload_row& than);
 struct upload_count {
   std::string state;
   std::int64_t rows = 0;

@@ -108,6 +108,7 @@ struct object_info {
   std::uint64_t size = 0;
   std::string etag;    ///< as the vendor gives it, quotes included; may be empty
   std::string sha256;  ///< 64 hexadecimal digits where the storage knows it (LOCAL), else empty
+  std::optional<timestamp> modified_at;  ///< by the storage's clock; nothing where it doesn't say
 };
 
 /// How a storage takes an upload in parts. All parts but the last have the same size, within these limits.

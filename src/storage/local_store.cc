@@ -51,6 +51,7 @@ timestamp modified(const struct stat& st) {
 object_info info_of(int fd, const struct stat& st) {
   object_info info;
   info.size = std::uint64_t(st.st_size);
+  info.modified_at = modified(st);
   char hash[64];
   if (fgetxattr(fd, sha256_attribute, hash, sizeof hash) == sizeof hash) {
     info.sha256.assign(hash, sizeof hash);

@@ -70,6 +70,7 @@ void engine::on(grant_received e) {
   if (e.grant.url.empty() && !e.grant.plan) return end_with_errno(op, EINVAL, "the hub's answer holds no URL");
   op->second.grant = std::move(e.grant);
   op->second.tries_on_grant = 0;
+  op->second.may_be_there = false;
   op->second.grant_expires.reset();
   if (op->second.grant.expires_in) op->second.grant_expires = now_ + *op->second.grant.expires_in;
   if (op->second.grant.plan) begin_parts(op);
@@ -140,6 +141,7 @@ void engine::on(transfer_finished e) {
       new_request(op);
       return report(op);
     case verdict::retry:
+      op->second.may_be_there = true;
       if (!own && op->second.tries_on_grant >= policy_.tries_per_grant) abandon_grant(op, &e.result);
       return back_off(op, e.result.retry_after);
     case verdict::fresh_grant:
@@ -148,8 +150,21 @@ void engine::on(transfer_finished e) {
         return back_off(op, e.result.retry_after);
       }
       [[fallthrough]];
-    case verdict::final: return fail_transfer(op, e.result);
+    case verdict::final:
+      if (!may_be_ours(op->second, e.result)) return fail_transfer(op, e.result);
+      op->second.sent = std::move(e.result);
+      move(op, stage::reporting);  // the hub finds out whose object it is
+      op->second.failures = 0;
+      new_request(op);
+      return report(op);
   }
+}
+
+/// "There is such an object", to a transfer that may only create one, after an earlier one on the same grant whose
+/// answer was lost.
+bool engine::may_be_ours(const operation& o, const transfer_result& r) const {
+  const bool exists = !r.failure && (r.status == 412 || r.status == 409);
+  return exists && o.may_be_there && !o.grant.grant_id.empty() && o.order.operation == wire::blob_operation::put;
 }
 
 /// What an answer says of the storage, whatever it says of the file.
@@ -198,8 +213,10 @@ void engine::fail_transfer(operation_map::iterator op, const transfer_result& wh
 void engine::on(report_answered e) {
   const auto op = find_request(e.reqid, stage::reporting);
   if (op == operations_.end()) return;
+  const auto status = op->second.sent.status;
+  const bool was_taken = status < 300;  // else it was there already, by a transfer whose answer was lost
   if (!e.failure) {
-    const blob_outcome outcome{blob_outcome::kind::success, unsigned(op->second.sent.status), 0};
+    const blob_outcome outcome{blob_outcome::kind::success, was_taken ? unsigned(status) : 200U, 0};
     return end(op, outcome, {});
   }
   if (e.failure->code() == errc::not_found && op->second.order.sent) {
@@ -208,6 +225,8 @@ void engine::on(report_answered e) {
     op->second.grant = {};
     return move(op, stage::waiting);
   }
+  if (!is_temporary(e.failure->code()) && !was_taken)
+    return end(op, {blob_outcome::kind::error_http, unsigned(status), 0}, e.failure->message());
   if (!is_temporary(e.failure->code()))
     return end_with_errno(op, EIO, "the hub did not find the file as it was sent: " + e.failure->message());
   new_request(op);  // a new one: the hub may answer the old id from memory

@@ -260,6 +260,7 @@ class engine {
     std::uint64_t successes_before = 0;  ///< of its storage, at the first of them
     unsigned attempt = 0;                ///< transfers started
     unsigned tries_on_grant = 0;
+    bool may_be_there = false;    ///< a transfer on this grant had no clear end: its object may exist
     unsigned grants_refused = 0;  ///< 401s and 403s
     transfer_result sent;         ///< what is being reported
     std::unique_ptr<parts_state> parts;
@@ -316,6 +317,7 @@ class engine {
   void want_parts_wake(operation_map::iterator op);
   void fail_transfer(operation_map::iterator op, const transfer_result& why, bool quarantined = false);
   void note_answer(storage_state& s, verdict v, const transfer_result& r);
+  bool may_be_ours(const operation& o, const transfer_result& r) const;
   bool is_poison(operation_map::iterator op, const storage_state& s);
   bool may_start(operation_map::iterator op, std::optional<steady_time>& not_before);
   void report(operation_map::iterator op);

@@ -498,6 +498,57 @@ TEST_F(engine_test, a_failed_check_is_an_error_for_the_module) {
   EXPECT_EQ(outcome(t.id).error, 5);
 }
 
+TEST_F(engine_test, an_object_that_exists_after_a_lost_answer_is_the_hubs_to_judge) {
+  for (const int status : {412, 409}) {
+    const auto first = to_transfer(some_grant("g"));
+    break_off(first, errc::unavailable);  // the storage's 200 never came
+    wait(1h);
+    const auto second = took<start_transfer>().at(0);
+    answer(second, status);
+    EXPECT_TRUE(open(first.id));
+    const auto r = took<send_report>().at(0);
+    EXPECT_TRUE(r.done);
+    EXPECT_EQ(r.result.status, status);
+    step(report_answered{r.reqid, std::nullopt});
+    EXPECT_EQ(outcome(first.id).result, blob_outcome::kind::success);
+    EXPECT_EQ(outcome(first.id).http_status, 200U);
+  }
+}
+
+TEST_F(engine_test, if_the_object_is_anothers_the_module_gets_the_storages_answer) {
+  const auto first = to_transfer(some_grant("g"));
+  answer(first, 503);
+  wait(1h);
+  answer(took<start_transfer>().at(0), 412);
+  step(report_answered{took<send_report>().at(0).reqid, error(errc::already_exists, "another object")});
+  EXPECT_EQ(outcome(first.id).result, blob_outcome::kind::error_http);
+  EXPECT_EQ(outcome(first.id).http_status, 412U);
+}
+
+TEST_F(engine_test, an_object_that_existed_before_any_transfer_of_the_grant_is_anothers) {
+  const auto first = to_transfer(some_grant("g"));
+  answer(first, 412);
+  EXPECT_EQ(outcome(first.id).http_status, 412U);
+  EXPECT_FALSE(took<send_report>().at(0).done);
+
+  const auto second = to_transfer(some_grant("g"));  // broken off, but on a grant that is no more
+  answer(second, 403);
+  wait(1h);
+  step(grant_received{took<request_grant>().back().reqid, some_grant("h")});
+  took<send_report>();
+  answer(took<start_transfer>().back(), 412);
+  EXPECT_EQ(outcome(second.id).http_status, 412U);
+  EXPECT_FALSE(took<send_report>().back().done);
+}
+
+TEST_F(engine_test, without_a_grant_that_can_be_reported_nobody_can_tell) {
+  const auto id = submit_own_url();
+  break_off(took<start_transfer>().at(0), errc::unavailable);
+  wait(1h);
+  answer(took<start_transfer>().at(0), 412);
+  EXPECT_EQ(outcome(id).http_status, 412U);
+}
+
 class engine_resume_test : public engine_test {
  protected:
   operation_id submit_sent() {

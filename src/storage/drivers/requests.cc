@@ -219,6 +219,7 @@ result<object_info> info_of_head(const http::response& answer) {
   if (text.empty() || ec != std::errc() || end != text.data() + text.size())
     return fail(errc::data_corrupt, "the storage told no size of the object");
   info.etag = http::find(answer.fields, "ETag");
+  if (const auto at = parse_http_date(http::find(answer.fields, "Last-Modified"))) info.modified_at = *at;
   return info;
 }
 
