@@ -50,9 +50,10 @@ std::string_view reason_of(int status) {
 
 bool may_have_body(int status) { return status >= 200 && status != 204 && status != 304; }
 
-std::uint64_t length_of(const server_response& answer) {
+std::optional<std::uint64_t> length_of(const server_response& answer) {
   if (const auto* text = std::get_if<std::string>(&answer.body)) return text->size();
-  return std::get<file_body>(answer.body).length;
+  if (const auto* file = std::get_if<file_body>(&answer.body)) return file->length;
+  return std::nullopt;
 }
 
 std::string head_of(const server_response& answer, bool keep_alive, timestamp now) {
@@ -60,8 +61,11 @@ std::string head_of(const server_response& answer, bool keep_alive, timestamp no
                           reason_of(answer.status), fmt::gmtime(timestamp::clock::to_time_t(now)));
   for (const auto& h : answer.fields)
     if (is_safe(h) && !is_ours(h)) head.append(h.name).append(": ").append(h.value).append("\r\n");
-  if (may_have_body(answer.status))
-    head.append("Content-Length: ").append(std::to_string(length_of(answer))).append("\r\n");
+  const auto length = length_of(answer);
+  if (may_have_body(answer.status) && length)
+    head.append("Content-Length: ").append(std::to_string(*length)).append("\r\n");
+  else if (may_have_body(answer.status))
+    head.append("Transfer-Encoding: chunked\r\n");
   head.append(keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
   return head;
 }

@@ -1,10 +1,12 @@
 // The one file that knows Beast: accepts connections, reads requests within their bounds, writes answers.
 #include "http/server.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -175,7 +177,10 @@ class server::state::connection final : public body_reader {
     }
     auto answer = co_await answer_to(r);
     if (broken_ && !malformed_) co_return false;
-    const bool keep = !broken_ && parser_->is_done() && parser_->keep_alive() && !s_.stopping;
+    const bool streams = std::holds_alternative<stream_body>(answer.body);
+    if (streams && parser_->get().version() < 11)
+      answer = s_.refuse(400, error(errc::unsupported, "this answer is a stream, which needs HTTP/1.1"));
+    const bool keep = !streams && !broken_ && parser_->is_done() && parser_->keep_alive() && !s_.stopping;
     const bool lives = co_await finish(r, std::move(answer), keep);
     co_return lives;
   }
@@ -309,8 +314,27 @@ class server::state::connection final : public body_reader {
     }
     const bool begun = co_await write(head);
     if (!begun) co_return false;
+    if (const auto* stream = std::get_if<stream_body>(&answer.body)) {
+      const bool sent = co_await send_stream(*stream);
+      co_return sent;
+    }
     const bool sent = co_await send_file(std::get<file_body>(answer.body));
     co_return sent;
+  }
+
+  /// Chunks of RFC 9112, 7.1. A client that closes, or sends anything more, ends it at once.
+  io::task<bool> send_stream(const stream_body& stream) {
+    using namespace asio::experimental::awaitable_operators;
+    for (;;) {
+      auto race = stream.next() || lower().socket().async_wait(tcp::socket::wait_read, asio::use_awaitable);
+      auto first = co_await std::move(race);
+      if (first.index() != 0) co_return false;
+      auto piece = std::move(std::get<0>(first));
+      if (piece && piece->empty()) continue;  // an empty chunk would be the end
+      const auto chunk = piece ? fmt::format("{:x}\r\n{}\r\n", piece->size(), *piece) : std::string("0\r\n\r\n");
+      const bool sent = co_await write(chunk);
+      if (!sent || !piece) co_return sent;
+    }
   }
 
   io::task<bool> send_file(const file_body& file) {

@@ -42,10 +42,18 @@ struct file_body {
   std::uint64_t length = 0;
 };
 
+/// A body of unknown length, which may take hours. It goes out chunked; the connection ends with it.
+struct stream_body {
+  /// The next piece, or nothing at the end. Called again only when the piece before it is with the system: so a client
+  /// that reads slowly holds up nobody but itself, and one that stops reading is ended after stall_timeout. Cancelled
+  /// when the client goes away: it must end then.
+  std::function<io::task<std::optional<std::string>>()> next;
+};
+
 struct server_response {
   int status = 200;
   headers fields;
-  std::variant<std::string, file_body> body;  ///< for HEAD the length is sent, the bytes are not
+  std::variant<std::string, file_body, stream_body> body;  ///< for HEAD the length is sent, the bytes are not
 };
 
 using handler = std::function<io::task<server_response>(server_request&)>;

@@ -298,6 +298,64 @@ TEST_F(server_test, a_file_is_sent_from_its_range_and_head_tells_its_length) {
   EXPECT_THAT(send(r).body, HasSubstr("closed in the middle of the answer"));
 }
 
+struct counted_pieces {
+  int left = 3;
+  std::promise<void> gone;
+  ~counted_pieces() { gone.set_value(); }
+};
+
+io::task<std::optional<std::string>> next_of(std::shared_ptr<counted_pieces> p) {
+  if (p->left == 0) co_return std::nullopt;
+  if (p->left < 0) {
+    const bool waited = co_await io::sleep_for(1h);
+    co_return waited ? std::optional<std::string>("late") : std::nullopt;
+  }
+  co_return "piece " + std::to_string(p->left--) + "\n";
+}
+
+server_response pieces(std::shared_ptr<counted_pieces> p) {
+  server_response r;
+  stream_body body;
+  body.next = [p] { return next_of(p); };
+  r.body = std::move(body);
+  return r;
+}
+
+TEST_F(server_test, a_stream_is_sent_in_chunks_and_ends_the_connection) {
+  routes.add("GET", "/stream", [](server_request&) -> io::task<server_response> {
+    co_return pieces(std::make_shared<counted_pieces>());
+  });
+  for (const bool tls : {false, true}) {
+    if (tls) use_tls();
+    start();
+    const auto answer = send(to("GET", "/stream"));
+    EXPECT_EQ(answer.body, "piece 3\npiece 2\npiece 1\n");
+    EXPECT_EQ(find(answer.fields, "Transfer-Encoding"), "chunked");
+    EXPECT_EQ(find(answer.fields, "Connection"), "close");
+    if (!tls) {
+      EXPECT_THAT(exchange("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n"),
+                  HasSubstr("\r\n\r\n8\r\npiece 3\n\r\n8\r\npiece 2\n\r\n8\r\npiece 1\n\r\n0\r\n\r\n"));
+      EXPECT_THAT(exchange("GET /stream HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
+    }
+    stop(1s);
+  }
+}
+
+TEST_F(server_test, a_stream_ends_when_its_client_goes) {
+  auto p = std::make_shared<counted_pieces>();
+  p->left = -1;
+  auto gone = p->gone.get_future();
+  routes.add("GET", "/stream", [&p](server_request&) -> io::task<server_response> { co_return pieces(std::move(p)); });
+  start();
+  {
+    raw_client c(served->port());
+    c.write("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_THAT(c.read_until("\r\n\r\n"), HasSubstr("chunked"));
+    EXPECT_EQ(gone.wait_for(100ms), std::future_status::timeout);
+  }
+  EXPECT_EQ(gone.wait_for(10s), std::future_status::ready);
+}
+
 TEST_F(server_test, requests_on_one_connection_are_answered_in_order_even_when_pipelined) {
   start();
   const auto all = exchange(
