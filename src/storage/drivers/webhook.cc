@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include "auth/credentials/issuer_exchange.h"
-#include "base/crypto.h"
 #include "base/encoding.h"
 #include "storage/drivers/drivers.h"
 #include "storage/drivers/requests.h"
+#include "storage/webhook_signature.h"
 
 namespace evp::storage {
 namespace {
@@ -141,11 +141,9 @@ class webhook_driver final : public driver {
   io::task<result<http::response>> call(std::string action, std::string object, std::string more) {
     auto body = fmt::format(R"({{"version":1,"action":"{}","container":{},"object":{}{}}})", action,
                             auth::json_text(container_), auth::json_text(object), more);
-    const auto at = std::to_string(std::chrono::floor<seconds>(clock_.now()).time_since_epoch().count());
+    const auto signature = webhook_signature(key_, body, clock_.now());
     auto r = auth::json_request(url_, std::move(body), ca_pem_);
-    const auto signature = to_hex(hmac_sha256(key_.reveal(), at + "." + std::get<std::string>(r.body)));
-    r.fields.push_back({"X-OpenEVP-Timestamp", at});
-    r.fields.push_back({"X-OpenEVP-Signature", "v1=" + signature});
+    r.fields.insert(r.fields.end(), signature.begin(), signature.end());
     r.max_response_bytes = answer_max;
     r.total_timeout = call_limit;
     auto outcome = co_await transport_.send(std::move(r));
