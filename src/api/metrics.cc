@@ -87,6 +87,7 @@ void metrics::on_refused_message(std::string_view reason) {
 
 io::task<result<std::string>> metrics::text(backend::backend& b, bool broker_connected) {
   CO_TRY(const auto rows, co_await b.ledger.count());
+  CO_TRY(const auto hooks, co_await b.hooks.list());
   auto families = state_->registry.Collect();
   const auto& g = b.grants.count();
   families.push_back(family("evp_grants_total", "Storage token requests by outcome", MetricType::Counter, "outcome",
@@ -117,6 +118,13 @@ io::task<result<std::string>> metrics::text(backend::backend& b, bool broker_con
                             {{"", double(b.states.dropped())}}));
   families.push_back(family("evp_broker_connected", "1 while the backend has a session at the broker",
                             MetricType::Gauge, "", {{"", broker_connected ? 1.0 : 0.0}}));
+  std::uint64_t pending = 0, delivered = 0, given_up = 0;
+  for (const auto& h : hooks) pending += h.pending, delivered += h.delivered, given_up += h.given_up;
+  families.push_back(family("evp_hook_deliveries_pending", "Deliveries to hooks that are still to be made",
+                            MetricType::Gauge, "", {{"", double(pending)}}));
+  families.push_back(family("evp_hook_deliveries_total", "Deliveries of the present hooks by outcome",
+                            MetricType::Counter, "outcome",
+                            {{"delivered", double(delivered)}, {"given_up", double(given_up)}}));
   const prometheus::TextSerializer serializer;
   co_return serializer.Serialize(families);
 }

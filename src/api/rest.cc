@@ -37,6 +37,7 @@ http::router make_router(rest_context& context) {
   add_command_routes(out, context);
   add_module_routes(out, context);
   add_module_download_routes(out, context);
+  add_hook_routes(out, context);
   add_upload_routes(out, context);
   add_object_routes(out, context);
   add_health_routes(out, context);

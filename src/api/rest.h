@@ -36,6 +36,7 @@ void add_deployment_routes(http::router& to, rest_context& context);
 void add_command_routes(http::router& to, rest_context& context);
 void add_module_routes(http::router& to, rest_context& context);
 void add_module_download_routes(http::router& to, rest_context& context);
+void add_hook_routes(http::router& to, rest_context& context);
 void add_upload_routes(http::router& to, rest_context& context);
 void add_object_routes(http::router& to, rest_context& context);
 void add_health_routes(http::router& to, rest_context& context);

@@ -1,30 +1,13 @@
-// /v1/uploads: the ledger, one entry for each grant and what became of it.
+// /v1/uploads: the ledger, one entry for each grant and what became of it, as a list and as a stream.
 #include "api/errors.h"
 #include "api/pages.h"
 #include "api/rest.h"
+#include "api/upload_json.h"
 
 namespace evp::api {
 namespace {
 
-json::object write(const backend::upload& u) {
-  json::object o;
-  o.emplace("grantId", as_json(u.grant_id));
-  o.emplace("device", as_json(u.device));
-  o.emplace("instance", as_json(u.instance));
-  o.emplace("service", as_json(u.service_name));
-  o.emplace("object", as_json(u.object));
-  o.emplace("operation", u.is_get ? "get" : "put");
-  o.emplace("state", as_json(backend::to_string(u.state)));
-  o.emplace("verify", as_json(backend::to_string(u.verify)));
-  if (!u.reason.empty()) o.emplace("reason", as_json(u.reason));
-  if (u.size_declared) o.emplace("sizeDeclaredBytes", *u.size_declared);
-  if (u.size_bytes) o.emplace("sizeBytes", *u.size_bytes);
-  if (!u.sha256.empty()) o.emplace("sha256", as_json(u.sha256));
-  o.emplace("issuedAt", as_json(format_rfc3339(u.issued_at)));
-  o.emplace("expiresAt", as_json(format_rfc3339(u.expires_at)));
-  o.emplace("updatedAt", as_json(format_rfc3339(u.updated_at)));
-  return o;
-}
+constexpr milliseconds heartbeat{15'000};  // proxies drop connections that are silent for a minute
 
 result<backend::upload_filter> read_filter(const std::map<std::string, std::string>& query) {
   backend::upload_filter out;
@@ -46,19 +29,71 @@ io::task<result<http::server_response>> list(rest_context& c, http::server_reque
   CO_TRY(auto filter, read_filter(query));
   CO_TRY(auto request, read_page(query));
   CO_TRY(const auto found, co_await c.backend->ledger.list(std::move(filter), std::move(request)));
-  co_return json_answer(200, write_page("uploads", found, [](const auto& u) { return write(u); }));
+  co_return json_answer(200, write_page("uploads", found, write_upload));
 }
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "grantId");
   CO_TRY(const auto found, co_await c.backend->ledger.get(std::move(id)));
-  co_return json_answer(200, write(found));
+  co_return json_answer(200, write_upload(found));
+}
+
+// Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
+std::string write_events(const backend::upload_watch::step& s) {
+  std::string out;
+  for (const auto& e : s.events)
+    out.append("id: ").append(std::to_string(e.sequence)).append("\ndata: ").append(json::serialize(write_event(e))) +=
+        "\n\n";
+  // A comment keeps connections open, and an id without data is kept by the client all the same: so it comes back with
+  // the place up to which its filter let nothing through.
+  if (s.events.empty() || s.events.back().sequence != s.position)
+    out.append(": nothing else\nid: ").append(std::to_string(s.position)) += "\n\n";
+  return out;
+}
+
+struct open_stream {
+  std::shared_ptr<backend::upload_watch> watch;
+  bool begun = false;
+};
+
+io::task<std::optional<std::string>> next_piece(std::shared_ptr<open_stream> s) {
+  if (!s->begun) {
+    s->begun = true;
+    std::string first;
+    if (s->watch->has_gap()) first = "event: gap\ndata: {\"after\":" + std::to_string(s->watch->position()) + "}\n\n";
+    co_return first + ": open\nid: " + std::to_string(s->watch->position()) + "\n\n";
+  }
+  const auto found = co_await s->watch->next();
+  if (!found || !*found) co_return std::nullopt;
+  co_return write_events(**found);
+}
+
+io::task<result<http::server_response>> stream(rest_context& c, http::server_request& r) {
+  CO_TRY(const auto query, read_query(r, {"device", "service", "state", "since"}));
+  CO_TRY(auto filter, read_filter(query));
+  std::optional<std::uint64_t> after;
+  if (const auto id = http::find(r.fields, "Last-Event-ID"); !id.empty()) {
+    const auto number = wire::parse_decimal(id);
+    if (!number) co_return fail(errc::invalid_argument, "Last-Event-ID", "Last-Event-ID must be the id of an event");
+    after = *number;
+  }
+  auto& b = *c.backend;
+  CO_TRY(auto watch, co_await backend::upload_watch::open(b.ledger, b.watches, std::move(filter), after, heartbeat));
+  auto s = std::make_shared<open_stream>();
+  s->watch = std::move(watch);
+  http::stream_body body;
+  body.next = [s] { return next_piece(s); };
+  http::server_response out;
+  out.fields = {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}};
+  out.body = std::move(body);
+  co_return out;
 }
 
 }  // namespace
 
 void add_upload_routes(http::router& to, rest_context& context) {
   add_route(to, context, "GET", "/v1/uploads", list);
+  add_route(to, context, "GET", "/v1/uploads/events", stream);
   add_route(to, context, "GET", "/v1/uploads/{grantId}", get);
 }
 

@@ -41,6 +41,8 @@ const setting settings[] = {
      "Folders (comma-separated) beside those of EKS and AKS in which services may name token files"},
     {"--database", "database", &config::database, "sqlite:///absolute/path.db [below --data]"},
     {"--broker-plugin", "brokerPlugin", &config::broker_plugin, "evp_broker_plugin.so [../lib beside this program]"},
+    {"--ledger-retention", "ledgerRetention", &config::ledger_retention,
+     "How long uploads that have ended stay in the ledger, ISO 8601, at least PT1H [P90D]"},
     {"--log-level", "logLevel", &config::log_level, "trace, debug, info, warning or error [info]"},
 };
 
@@ -108,6 +110,7 @@ result<void> check(const config& c) {
   for (const io::fs::path folder : c.token_file_folders)
     if (!folder.is_absolute() || folder == folder.root_path())
       return fail(errc::invalid_argument, "--token-file-folders must name folders by absolute paths, and not all of /");
+  CHECK(c.retention());
   for (const std::string_view level : {"trace", "debug", "info", "warning", "error"})
     if (level == c.log_level) return {};
   return fail(errc::invalid_argument, "--log-level must be trace, debug, info, warning or error");
@@ -132,6 +135,13 @@ result<listen_address> parse_listen_address(std::string_view text) {
   const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
   if (host.empty() || digits.empty() || ec != std::errc{} || end != digits.data() + digits.size()) return bad();
   return out;
+}
+
+result<milliseconds> backend_config::retention() const {
+  const auto d = parse_iso8601_duration(ledger_retention);
+  if (d && *d >= std::chrono::hours(1)) return *d;
+  return fail(errc::invalid_argument, "ledgerRetention",
+              "--ledger-retention must be an ISO 8601 duration of at least PT1H: P90D, for example");
 }
 
 std::string make_base_url(bool tls, const std::string& host, std::uint16_t port) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
+#include "base/time.h"
 #include "io/files.h"
 
 namespace evp::apps {
@@ -30,11 +30,14 @@ struct backend_config {
   bool allow_plaintext = false;
   std::vector<std::string> allowed_endpoint_networks;
   std::vector<std::string> token_file_folders;  ///< beside those of the platforms
-  std::string database;        ///< empty: sqlite below data
-  io::fs::path broker_plugin;  ///< empty: ../lib/evp_broker_plugin.so beside the program
+  std::string database;                         ///< empty: sqlite below data
+  io::fs::path broker_plugin;                   ///< empty: ../lib/evp_broker_plugin.so beside the program
+  std::string ledger_retention = "P90D";        ///< ISO 8601; checked: see retention()
   std::string log_level = "info";
 
   bool tls() const { return !tls_cert.empty(); }
+  /// How long the ledger remembers uploads that have ended: an hour or more. Errors: invalid_argument, naming the flag.
+  result<milliseconds> retention() const;
 };
 
 /// Nothing: --help or --version was asked for and has been written to `out`. Errors: invalid_argument, naming the flag

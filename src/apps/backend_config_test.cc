@@ -68,6 +68,13 @@ TEST_F(backend_config_test, flags_that_belong_together_are_asked_for) {
   EXPECT_THAT(read({"--frobnicate"}).error().message(), testing::HasSubstr("--frobnicate"));
 }
 
+TEST_F(backend_config_test, the_ledger_s_retention_is_a_duration_of_an_hour_or_more) {
+  EXPECT_EQ((*read({}))->retention().value(), std::chrono::days(90));
+  EXPECT_EQ((*read({"--ledger-retention", "PT1H"}))->retention().value(), std::chrono::hours(1));
+  EXPECT_EQ(read({"--ledger-retention", "PT59M"}).error().field(), "ledgerRetention");
+  EXPECT_EQ(read({"--config", file("ledgerRetention = '90 days'")}).error().field(), "ledgerRetention");
+}
+
 TEST_F(backend_config_test, help_is_printed_and_nothing_starts) {
   std::string text;
   auto c = read({"--help"}, &text);

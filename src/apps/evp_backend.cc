@@ -15,6 +15,7 @@
 
 #include "api/mqtt_hub.h"
 #include "api/rest.h"
+#include "api/upload_json.h"
 #include "apps/backend_config.h"
 #include "auth/credentials/metadata.h"
 #include "base/crypto.h"
@@ -138,6 +139,8 @@ result<void> program::open_backend() {
   o.public_base_url = config_.public_url.empty() ? rest_url_ : config_.public_url;
   while (!o.public_base_url.empty() && o.public_base_url.back() == '/') o.public_base_url.pop_back();
   o.check_endpoint = [this](std::string endpoint) { return guard_->check_endpoint(std::move(endpoint)); };
+  TRY(o.ledger_retention, config_.retention());
+  o.write_hook = api::write_hook_body;
   o.metadata = &metadata_;
   o.token_folders = auth::token_folders({config_.token_file_folders.begin(), config_.token_file_folders.end()});
   TRY(backend_, backend::backend::open(context_.get_executor(), *guarded_, clock_, std::move(o)));
@@ -178,6 +181,7 @@ io::task<result<void>> program::wait_for_broker() {
 io::task<void> program::stop() {
   std::error_code ec;
   io::fs::remove(config_.data / "ready.json", ec);
+  if (backend_) backend_->end_watches();
   if (server_) co_await server_->stop(stop_grace);
   if (hub_) co_await hub_->stop(stop_grace);
   if (backend_) co_await backend_->stop();

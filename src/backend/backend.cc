@@ -23,6 +23,21 @@ io::task<result<secret>> stored_key(sql::database& db, const sealer& seals, std:
   co_return seals.open_sealed(sealed, context);
 }
 
+constexpr milliseconds forget_every{60'000};
+constexpr milliseconds forget_pause{50};  // between batches: others want the database too
+
+io::task<void> forget_forever(ledger& l, const io::clock& clock, milliseconds retention) {
+  co_await io::asio::this_coro::throw_if_cancelled(false);
+  for (bool on = true; on;) {
+    const auto forgotten = co_await l.forget(clock.now() - retention);
+    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
+    if (cancelled.cancelled() != io::asio::cancellation_type::none) co_return;
+    if (!forgotten) spdlog::error("old uploads cannot be forgotten: {}", forgotten.error().message());
+    const bool more = forgotten && *forgotten == ledger::max_forgotten;
+    on = co_await io::sleep_for(more ? forget_pause : forget_every);
+  }
+}
+
 std::string without_slash(std::string url) {
   while (url.ends_with('/')) url.pop_back();
   return url;
@@ -34,6 +49,7 @@ struct backend::parts {
   parts(io::executor ex, http::transport& transport, const io::clock& clock, backend_options o, sealer s,
         std::unique_ptr<sql::database> d)
       : options(std::move(o)),
+        clock(clock),
         seals(std::move(s)),
         db(std::move(d)),
         local_root(options.data_dir / "local"),
@@ -41,15 +57,19 @@ struct backend::parts {
                                   options.check_endpoint, options.driver_types, options.metadata,
                                   options.token_folders}),
         devices(*db, clock),
-        ledger(*db, clock),
+        ledger(*db, clock, outbox),
         grants(ex, services, devices, ledger, clock, options.limits),
         modules(modules::context{*db, disk, clock, options.data_dir / "modules", options.public_base_url, secret()}),
         states(*db, clock),
         deployments(*db, devices, modules, states, clock),
         commands(ex, devices, states),
+        hooks(hooks_context{*db, seals, clock, outbox, options.check_endpoint}),
+        deliveries(
+            ex, hook_deliveries_context{*db, hooks, outbox, transport, clock, options.write_hook, options.deliveries}),
         background(ex) {}
 
   backend_options options;
+  const io::clock& clock;
   sealer seals;
   io::pool disk{1};
   std::unique_ptr<sql::database> db;
@@ -57,12 +77,16 @@ struct backend::parts {
   secret local_signing_key;
   class services services;
   class devices devices;
+  signal outbox;
   class ledger ledger;
   class grants grants;
   class modules modules;
   class states states;
   class deployments deployments;
   class commands commands;
+  upload_watches watches;
+  class hooks hooks;
+  hook_deliveries deliveries;
   io::group background;
 };
 
@@ -77,6 +101,8 @@ backend::backend(std::unique_ptr<parts> p)
       states(parts_->states),
       deployments(parts_->deployments),
       commands(parts_->commands),
+      watches(parts_->watches),
+      hooks(parts_->hooks),
       database(*parts_->db) {}
 
 backend::~backend() = default;
@@ -111,14 +137,21 @@ io::task<result<void>> backend::start() {
   CO_CHECK(co_await devices.load());
   CO_CHECK(co_await modules.load());
   CO_CHECK(co_await states.load());
+  CO_CHECK(co_await hooks.load());
   parts_->background.spawn(grants.sweep_forever());
   parts_->background.spawn(states.flush_forever());
+  parts_->background.spawn(parts_->deliveries.run_forever());
+  parts_->background.spawn(forget_forever(ledger, parts_->clock, options.ledger_retention));
   co_return result<void>();
 }
 
+void backend::end_watches() { ledger.changed().close(); }
+
 io::task<void> backend::stop() {
+  end_watches();
   co_await parts_->background.stop();
   co_await grants.stop();
+  co_await parts_->deliveries.stop();
   services.stop();
   const auto written = co_await states.flush();
   if (!written) spdlog::error("what devices report cannot be stored: {}", written.error().message());

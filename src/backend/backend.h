@@ -10,11 +10,13 @@
 #include "backend/devices.h"
 #include "backend/gateway.h"
 #include "backend/grants.h"
+#include "backend/hook_deliveries.h"
 #include "backend/ledger.h"
 #include "backend/modules.h"
 #include "backend/sealing.h"
 #include "backend/services.h"
 #include "backend/states.h"
+#include "backend/upload_watch.h"
 
 namespace evp::backend {
 
@@ -25,9 +27,12 @@ struct backend_options {
   std::string local_base_url;   ///< where devices reach the LOCAL store; empty: public_base_url
   std::function<io::task<result<std::string>>(std::string endpoint)> check_endpoint;  ///< see services_context
   grant_limits limits;
-  std::span<const storage::driver_type> driver_types;  ///< on offer; empty: storage::driver_types()
-  http::transport* metadata = nullptr;                 ///< see storage::driver_context; outlives the backend
-  auth::token_folders token_folders;                   ///< where token files of workload identities may lie
+  std::span<const storage::driver_type> driver_types;          ///< on offer; empty: storage::driver_types()
+  http::transport* metadata = nullptr;                         ///< see storage::driver_context; outlives the backend
+  auth::token_folders token_folders;                           ///< where token files of workload identities may lie
+  std::function<std::string(const hook_message&)> write_hook;  ///< the body of a delivery, as JSON
+  delivery_limits deliveries;
+  milliseconds ledger_retention = std::chrono::days(90);  ///< see ledger::forget
 };
 
 /// Confined to its executor. Order: open, then set_gateway, then start; stop before destruction.
@@ -41,9 +46,11 @@ class backend {
 
   /// Where pushes, commands and credentials go. Before start(); null while there is no broker.
   void set_gateway(device_gateway* gateway);
-  /// Reads everything into memory and starts the background work (sweeper, write-behind). Errors: the database's,
-  /// data_corrupt (another master key).
+  /// Reads everything into memory and starts the background work (sweeper, deliveries, retention, write-behind).
+  /// Errors: the database's, data_corrupt (another master key).
   io::task<result<void>> start();
+  /// Ends the streams of changes, so that their connections end too. Before the server that serves them stops.
+  void end_watches();
   /// Ends the background work and writes what is left to write.
   io::task<void> stop();
 
@@ -69,6 +76,8 @@ class backend {
   class states& states;
   class deployments& deployments;
   class commands& commands;
+  upload_watches& watches;
+  class hooks& hooks;
   sql::database& database;
 };
 

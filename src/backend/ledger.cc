@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/crypto.h"
+#include "sql/hooks_store.h"
 
 namespace evp::backend {
 namespace {
@@ -98,23 +99,47 @@ result<upload_state> upload_state_from_string(std::string_view text) {
 
 bool is_final(upload_state s) noexcept { return s == upload_state::verified || s == upload_state::failed; }
 
+bool is_finished(upload_state s, verification verify) noexcept {
+  return is_final(s) || s == upload_state::expired || (s == upload_state::uploaded && verify == verification::none);
+}
+
+upload_event event_of(sql::upload_event_row row) {
+  return {std::uint64_t(row.sequence), from_row(std::move(row.upload))};
+}
+
 std::string ledger::new_id() const { return time_prefix(clock_.now()) + random_id(16); }
 
 io::task<result<void>> ledger::issue(upload u) {
-  std::function<result<void>(sql::connection&)> insert = [row = to_row(u)](sql::connection& c) {
-    return sql::insert_upload(c, row);
+  std::function<result<void>(sql::connection&)> insert = [row = to_row(u)](sql::connection& c) -> result<void> {
+    CHECK(sql::insert_upload(c, row));
+    CHECK(sql::append_upload_event(c, row.grant_id, row.state, row.reason, row.updated_at));
+    return {};
   };
   auto outcome = co_await db_.run<void>(std::move(insert));
+  if (outcome) changed_.notify();
   co_return outcome;
 }
 
 io::task<result<bool>> ledger::settle(upload_outcome o) {
   sql::upload_change change{
       o.grant_id, std::string(to_string(o.state)), o.reason, signed_size(o.size_bytes), o.sha256, to_ms(clock_.now())};
-  std::function<result<bool>(sql::connection&)> move = [change](sql::connection& c) {
-    return sql::change_upload(c, change);
+  const auto state = o.state;
+  auto put = std::make_shared<std::int64_t>(0);  // deliveries
+  std::function<result<bool>(sql::connection&)> move = [change, state, put](sql::connection& c) -> result<bool> {
+    TRY(const auto before, sql::find_upload(c, change.grant_id));
+    TRY(const bool moved, sql::change_upload(c, change));
+    if (!moved || !before || before->state == change.state) return moved;
+    TRY(const auto sequence,
+        sql::append_upload_event(c, change.grant_id, change.state, change.reason, change.updated_at));
+    const auto verify = verification_from_string(before->verify).value_or(verification::head);
+    if (before->operation != "put" || !is_finished(state, verify)) return true;
+    TRY(*put, sql::insert_deliveries(c, sequence, before->service_name, change.state, change.updated_at,
+                                     max_pending_deliveries));
+    return true;
   };
   auto outcome = co_await db_.run<bool>(std::move(move));
+  if (outcome) changed_.notify();
+  if (outcome && *put > 0) outbox_.notify();
   co_return outcome;
 }
 
@@ -174,6 +199,55 @@ io::task<result<std::vector<upload>>> ledger::overdue(timestamp before, std::siz
   };
   CO_TRY(auto rows, co_await db_.run<std::vector<sql::upload_row>>(std::move(read)));
   co_return from_rows(std::move(rows));
+}
+
+io::task<result<upload_events>> ledger::events(upload_filter f, std::uint64_t after) {
+  sql::event_query q;
+  q.after = std::int64_t(std::min<std::uint64_t>(after, INT64_MAX));
+  q.device = f.device;
+  q.service_name = f.service;
+  if (f.state) q.state = std::string(to_string(*f.state));
+  if (f.since) q.from_id = time_prefix(*f.since);
+  q.limit = max_events;
+  std::function<result<sql::event_page>(sql::connection&)> read = [q](sql::connection& c) {
+    return sql::list_upload_events(c, q);
+  };
+  CO_TRY(auto found, co_await db_.run<sql::event_page>(std::move(read)));
+  upload_events out;
+  for (auto& e : found.events) out.events.push_back(event_of(std::move(e)));
+  out.position = std::uint64_t(found.position);
+  out.more = found.more;
+  co_return out;
+}
+
+io::task<result<sql::event_sequence>> ledger::sequence() {
+  std::function<result<sql::event_sequence>(sql::connection&)> read = sql::find_event_sequence;
+  auto outcome = co_await db_.run<sql::event_sequence>(std::move(read));
+  co_return outcome;
+}
+
+io::task<result<std::uint64_t>> ledger::reader(std::string name) {
+  std::function<result<std::int64_t>(sql::connection&)> read = [name](sql::connection& c) {
+    return sql::find_reader(c, name);
+  };
+  CO_TRY(const auto position, co_await db_.run<std::int64_t>(std::move(read)));
+  co_return std::uint64_t(position);
+}
+
+io::task<result<void>> ledger::move_reader(std::string name, std::uint64_t position) {
+  std::function<result<void>(sql::connection&)> move = [name, position](sql::connection& c) {
+    return sql::move_reader(c, name, std::int64_t(position));
+  };
+  auto outcome = co_await db_.run<void>(std::move(move));
+  co_return outcome;
+}
+
+io::task<result<std::size_t>> ledger::forget(timestamp before) {
+  std::function<result<std::int64_t>(sql::connection&)> drop = [before](sql::connection& c) {
+    return sql::forget_uploads(c, to_ms(before), time_prefix(before), std::int64_t(max_forgotten));
+  };
+  CO_TRY(const auto forgotten, co_await db_.run<std::int64_t>(std::move(drop)));
+  co_return std::size_t(forgotten);
 }
 
 io::task<result<std::array<std::uint64_t, 5>>> ledger::count() {

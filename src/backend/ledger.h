@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "backend/page.h"
+#include "backend/signal.h"
 #include "backend/verification.h"
 #include "base/time.h"
 #include "io/clock.h"
 #include "sql/database.h"
-#include "sql/ledger_store.h"
+#include "sql/events_store.h"
 
 namespace evp::backend {
 
@@ -24,6 +25,9 @@ std::string_view to_string(upload_state s) noexcept;
 result<upload_state> upload_state_from_string(std::string_view text);
 /// verified or failed: nothing moves it any more.
 bool is_final(upload_state s) noexcept;
+/// Nothing more is expected of the upload, although a late report may still turn expired into another state. With
+/// verification::none, uploaded is all that it becomes.
+bool is_finished(upload_state s, verification verify) noexcept;
 
 struct upload {
   std::string grant_id;
@@ -57,17 +61,38 @@ struct upload_outcome {
   std::string sha256;
 };
 
+/// One change of an upload's state. The numbers of later changes are higher; they have gaps only where retention has
+/// removed rows.
+struct upload_event {
+  std::uint64_t sequence = 0;
+  upload what;  ///< state, reason and updated_at as the change made them, the rest as it is now
+};
+
+upload_event event_of(sql::upload_event_row row);
+
+struct upload_events {
+  std::vector<upload_event> events;  ///< oldest first
+  std::uint64_t position = 0;        ///< read on after this one
+  bool more = false;                 ///< there may be some already
+};
+
 /// Confined to its executor.
 class ledger {
  public:
-  ledger(sql::database& db, const io::clock& clock) : db_(db), clock_(clock) {}
+  static constexpr std::size_t max_events = 100;                   ///< that one read looks at
+  static constexpr std::int64_t max_pending_deliveries = 100'000;  ///< of one hook: a day of one a second
+  static constexpr std::size_t max_forgotten = 200;  ///< at once: the database does nothing else meanwhile
+
+  /// `outbox` is notified when a finished upload has left a delivery to some hook.
+  ledger(sql::database& db, const io::clock& clock, signal& outbox) : db_(db), clock_(clock), outbox_(outbox) {}
 
   /// A new grant id: it sorts by time, and 80 of its bits are random.
   std::string new_id() const;
 
   /// Returns once the row is durable. Errors: the database's.
   io::task<result<void>> issue(upload u);
-  /// Moves the row on, unless it is in a final state. True when it moved. Errors: the database's.
+  /// Moves the row on, unless it is in a final state. A change of state is numbered, and where it ends the upload of a
+  /// file it is put into the outbox for the hooks, all in one transaction. True when it moved. Errors: the database's.
   io::task<result<bool>> settle(upload_outcome o);
   /// Gives an open upload in parts more time. Errors: not_found (it is open no more), the database's.
   io::task<result<void>> prolong(std::string grant_id, timestamp expires_at);
@@ -80,12 +105,27 @@ class ledger {
   /// Not final and expired before that time, oldest first.
   io::task<result<std::vector<upload>>> overdue(timestamp before, std::size_t limit);
 
+  /// The changes after that number that pass the filter, of the next max_events. Errors: the database's.
+  io::task<result<upload_events>> events(upload_filter f, std::uint64_t after);
+  /// Where the sequence of changes stands. Errors: the database's.
+  io::task<result<sql::event_sequence>> sequence();
+  /// How far a reader of the program's own has come; one that was never seen begins now. Errors: the database's.
+  io::task<result<std::uint64_t>> reader(std::string name);
+  io::task<result<void>> move_reader(std::string name, std::uint64_t position);
+  /// Forgets up to max_forgotten uploads that ended before that time, with their changes: never one whose grant still
+  /// lives, nor one of which a hook is still to be told. Returns the number. Errors: the database's.
+  io::task<result<std::size_t>> forget(timestamp before);
+  /// Counts up after the commit of each change.
+  signal& changed() noexcept { return changed_; }
+
   /// Rows by state, indexed by upload_state. Reads the database: for metrics, not for the hot path.
   io::task<result<std::array<std::uint64_t, 5>>> count();
 
  private:
   sql::database& db_;
   const io::clock& clock_;
+  signal& outbox_;
+  signal changed_;
 };
 
 }  // namespace evp::backend

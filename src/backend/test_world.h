@@ -1,6 +1,8 @@
 // For tests: a whole backend over a real SQLite file, with a storage, a gateway and a clock that the test steers.
 #pragma once
 
+#include <deque>
+
 #include "backend/backend.h"
 #include "sql/test_database.h"
 
@@ -153,10 +155,16 @@ inline result<storage::made_driver> make_fake(const storage::option_values& o, c
 }
 inline constexpr storage::driver_type fake_types[] = {{"FAKE", fake_options, make_fake}};
 
-class no_network final : public http::transport {
+class fake_network final : public http::transport {
  public:
-  io::task<result<http::response>> send(http::request) override {
-    co_return fail(errc::unavailable, "no network in this test");
+  std::deque<http::request> sent;
+  std::function<io::task<result<http::response>>(const http::request&)> answer;  ///< empty: there is no network
+
+  io::task<result<http::response>> send(http::request r) override {
+    sent.push_back(std::move(r));
+    if (!answer) co_return fail(errc::unavailable, "no network in this test");
+    auto outcome = co_await answer(sent.back());
+    co_return outcome;
   }
 };
 
@@ -211,6 +219,10 @@ class world : public testing::Test {
     };
     o.limits = limits_;
     o.driver_types = types_;
+    o.write_hook = [](const hook_message& m) {
+      return m.hook + " " + m.id + " " + std::string(to_string(m.event.what.state));
+    };
+    o.ledger_retention = retention_;
     auto opened = backend::open(ctx_.get_executor(), network_, clock_, std::move(o));
     if (!opened) throw std::runtime_error(opened.error().message());
     b_ = std::move(*opened);
@@ -257,9 +269,10 @@ class world : public testing::Test {
 
   sql::temporary_folder folder_;
   io::asio::io_context ctx_;
-  no_network network_;
+  fake_network network_;
   io::manual_clock clock_{timestamp(seconds(1'795'371'410))};
   grant_limits limits_;
+  milliseconds retention_ = std::chrono::days(90);
   std::span<const storage::driver_type> types_ = fake_types;
   fake_storage cloud_;
   fake_gateway gateway_;

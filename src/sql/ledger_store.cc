@@ -15,7 +15,16 @@ std::optional<std::int64_t> optional_number(const row& r, std::string_view colum
   return r.integer(column);
 }
 
-upload_row read(const row& r) {
+std::vector<upload_row> read_all(const rows& found) {
+  std::vector<upload_row> out;
+  out.reserve(found.size());
+  for (const row& r : found) out.push_back(read_upload(r));
+  return out;
+}
+
+}  // namespace
+
+upload_row read_upload(const row& r) {
   return {.grant_id = r.text("grant_id"),
           .device = r.text("device"),
           .instance = r.text("instance"),
@@ -38,15 +47,6 @@ upload_row read(const row& r) {
           .parts_id = r.text("parts_id"),
           .part_bytes = r.integer("part_bytes")};
 }
-
-std::vector<upload_row> read_all(const rows& found) {
-  std::vector<upload_row> out;
-  out.reserve(found.size());
-  for (const row& r : found) out.push_back(read(r));
-  return out;
-}
-
-}  // namespace
 
 result<void> insert_upload(connection& c, const upload_row& u) {
   CHECK(c.execute("INSERT INTO uploads (" + std::string(columns) +
@@ -98,7 +98,7 @@ result<std::optional<upload_row>> find_upload(connection& c, const std::string& 
   TRY(const auto found,
       c.query("SELECT " + std::string(columns) + " FROM uploads WHERE grant_id = :id", {{"id", grant_id}}));
   if (found.empty()) return std::nullopt;
-  return read(found[0]);
+  return read_upload(found[0]);
 }
 
 result<bool> change_upload(connection& c, const upload_change& u) {

@@ -35,6 +35,9 @@ struct upload_query {
   std::int64_t limit = 100;
 };
 
+/// A row of a query that names its columns as upload_row does.
+upload_row read_upload(const row& r);
+
 /// All functions: database thread; errors: the connection's, and what is named.
 result<void> insert_upload(connection& c, const upload_row& u);
 /// Newest first.

@@ -64,7 +64,37 @@ constexpr std::string_view bounds_of_services[] = {
     "ALTER TABLE uploads ADD COLUMN verify TEXT NOT NULL DEFAULT 'head'",
 };
 
-constexpr migration all[] = {{1, fleet}, {2, ledger_and_reports}, {3, uploads_in_parts}, {4, bounds_of_services}};
+// Every change of an upload's state gets the next number of one sequence, in the transaction of the change. It is a row
+// and not a sequence of the database's own, so that numbers become visible in their order: who has seen n has seen all
+// before it.
+constexpr std::string_view changes_of_uploads[] = {
+    "CREATE TABLE event_sequence (newest BIGINT NOT NULL, forgotten BIGINT NOT NULL)",
+    "INSERT INTO event_sequence (newest, forgotten) VALUES (0, 0)",
+    "CREATE TABLE upload_events (sequence BIGINT NOT NULL PRIMARY KEY, grant_id TEXT NOT NULL, state TEXT NOT NULL, "
+    "reason TEXT NOT NULL, at BIGINT NOT NULL)",
+    "CREATE INDEX upload_events_grant ON upload_events (grant_id)",
+    "CREATE TABLE event_readers (name TEXT NOT NULL PRIMARY KEY, position BIGINT NOT NULL)",
+};
+
+// Who is told of finished uploads, and the outbox of what is still to be told.
+constexpr std::string_view hooks_and_outbox[] = {
+    "CREATE TABLE hooks (name TEXT NOT NULL PRIMARY KEY, url TEXT NOT NULL, sealed_secret TEXT NOT NULL, "
+    "certificate TEXT NOT NULL, services TEXT NOT NULL, states TEXT NOT NULL, created_at BIGINT NOT NULL, "
+    "updated_at BIGINT NOT NULL, pending BIGINT NOT NULL, delivered BIGINT NOT NULL, given_up BIGINT NOT NULL, "
+    "delivered_at BIGINT NOT NULL, last_error TEXT NOT NULL, last_error_at BIGINT NOT NULL, "
+    "given_up_reason TEXT NOT NULL, given_up_at BIGINT NOT NULL)",
+    "CREATE TABLE hook_deliveries (sequence BIGINT NOT NULL, hook TEXT NOT NULL REFERENCES hooks (name) ON DELETE "
+    "CASCADE, attempts BIGINT NOT NULL, next_at BIGINT NOT NULL, created_at BIGINT NOT NULL, "
+    "PRIMARY KEY (sequence, hook))",
+    "CREATE INDEX hook_deliveries_due ON hook_deliveries (hook, next_at)",
+};
+
+constexpr migration all[] = {{1, fleet},
+                             {2, ledger_and_reports},
+                             {3, uploads_in_parts},
+                             {4, bounds_of_services},
+                             {5, changes_of_uploads},
+                             {6, hooks_and_outbox}};
 
 result<std::int64_t> current_version(connection& c) {
   CHECK(c.execute("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)"));

@@ -57,6 +57,12 @@ class Backend:
             self.process.send_signal(signal.SIGTERM)
             assert self.process.wait(20) == 0, self.log.read_text()
 
+    def kill(self):
+        """As a power cut would end it."""
+        self.process.kill()
+        self.process.wait(20)
+        (self.data / "ready.json").unlink()
+
     def rest(self, method, path, body=None, **more):
         if body is not None:
             more["data"] = json.dumps(body)

@@ -1,0 +1,104 @@
+#include "sql/events_store.h"
+
+namespace evp::sql {
+namespace {
+
+constexpr std::string_view selected =
+    "SELECT e.sequence AS sequence, u.grant_id AS grant_id, u.device AS device, u.instance AS instance, "
+    "u.request_id AS request_id, u.service_id AS service_id, u.service_name AS service_name, "
+    "u.service_revision AS service_revision, u.object AS object, u.operation AS operation, e.state AS state, "
+    "e.reason AS reason, u.can_report AS can_report, u.size_declared AS size_declared, u.size_bytes AS size_bytes, "
+    "u.sha256 AS sha256, u.issued_at AS issued_at, u.expires_at AS expires_at, e.at AS updated_at, "
+    "u.verify AS verify, u.parts_id AS parts_id, u.part_bytes AS part_bytes "
+    "FROM upload_events e JOIN uploads u ON u.grant_id = e.grant_id WHERE ";
+
+// What may be forgotten. Ids sort by the time of issue, which is never after that of the last change.
+constexpr std::string_view forgettable =
+    "FROM uploads WHERE grant_id < :before_id AND updated_at < :before AND expires_at < :before AND "
+    "(state IN ('verified', 'failed', 'expired') OR (state = 'uploaded' AND verify = 'none')) AND NOT EXISTS "
+    "(SELECT 1 FROM upload_events e JOIN hook_deliveries d ON d.sequence = e.sequence "
+    "WHERE e.grant_id = uploads.grant_id)";
+
+}  // namespace
+
+result<std::int64_t> append_upload_event(connection& c, const std::string& grant_id, const std::string& state,
+                                         const std::string& reason, std::int64_t at) {
+  CHECK(c.execute("UPDATE event_sequence SET newest = newest + 1"));
+  TRY(const auto now, find_event_sequence(c));
+  CHECK(
+      c.execute("INSERT INTO upload_events (sequence, grant_id, state, reason, at) "
+                "VALUES (:sequence, :grant_id, :state, :reason, :at)",
+                {{"sequence", now.newest}, {"grant_id", grant_id}, {"state", state}, {"reason", reason}, {"at", at}}));
+  return now.newest;
+}
+
+// First how far to look, then what passes the filter up to there: so a rare filter costs no more than a wide one.
+result<event_page> list_upload_events(connection& c, const event_query& q) {
+  TRY(const auto window, c.query("SELECT sequence FROM upload_events WHERE sequence > :after ORDER BY sequence "
+                                 "LIMIT :limit",
+                                 {{"after", q.after}, {"limit", q.limit}}));
+  event_page out;
+  out.position = window.empty() ? q.after : window.back().integer("sequence");
+  out.more = std::int64_t(window.size()) == q.limit;
+  if (window.empty()) return out;
+
+  std::string text(selected);
+  text += "e.sequence > :after AND e.sequence <= :until AND u.grant_id >= :from_id";
+  parameters p{{"after", q.after}, {"until", out.position}, {"from_id", q.from_id}};
+  const auto also = [&](std::string_view condition, std::string_view name, const std::optional<std::string>& v) {
+    if (!v) return;
+    text.append(" AND ").append(condition);
+    p.push_back({name, *v});
+  };
+  also("u.device = :device", "device", q.device);
+  also("u.service_name = :service", "service", q.service_name);
+  also("e.state = :state", "state", q.state);
+  TRY(const auto found, c.query(text + " ORDER BY e.sequence", p));
+  for (const row& r : found) out.events.push_back({r.integer("sequence"), read_upload(r)});
+  return out;
+}
+
+result<std::optional<upload_event_row>> find_upload_event(connection& c, std::int64_t sequence) {
+  TRY(const auto found, c.query(std::string(selected) + "e.sequence = :sequence", {{"sequence", sequence}}));
+  if (found.empty()) return std::nullopt;
+  return upload_event_row{found[0].integer("sequence"), read_upload(found[0])};
+}
+
+result<event_sequence> find_event_sequence(connection& c) {
+  TRY(const auto found, c.query("SELECT newest, forgotten FROM event_sequence"));
+  return event_sequence{found.at(0).integer("newest"), found.at(0).integer("forgotten")};
+}
+
+result<std::int64_t> find_reader(connection& c, const std::string& name) {
+  CHECK(
+      c.execute("INSERT INTO event_readers (name, position) SELECT :name, newest FROM event_sequence WHERE true "
+                "ON CONFLICT (name) DO NOTHING",
+                {{"name", name}}));
+  TRY(const auto found, c.query("SELECT position FROM event_readers WHERE name = :name", {{"name", name}}));
+  return found.at(0).integer("position");
+}
+
+result<void> move_reader(connection& c, const std::string& name, std::int64_t position) {
+  CHECK(c.execute("UPDATE event_readers SET position = :position WHERE name = :name",
+                  {{"position", position}, {"name", name}}));
+  return {};
+}
+
+result<std::int64_t> forget_uploads(connection& c, std::int64_t before_ms, const std::string& before_id,
+                                    std::int64_t limit) {
+  const std::string those(forgettable);
+  TRY(const auto batch, c.query("SELECT grant_id " + those + " ORDER BY grant_id LIMIT :limit",
+                                {{"before_id", before_id}, {"before", before_ms}, {"limit", limit}}));
+  if (batch.empty()) return 0;
+  const parameters p{{"before_id", before_id}, {"before", before_ms}, {"last", batch.back().text("grant_id")}};
+  const auto events = "FROM upload_events WHERE grant_id IN (SELECT grant_id " + those + " AND grant_id <= :last)";
+  TRY(const auto highest, c.query("SELECT sequence " + events + " ORDER BY sequence DESC LIMIT 1", p));
+  if (!highest.empty())
+    CHECK(c.execute("UPDATE event_sequence SET forgotten = :highest WHERE forgotten < :highest",
+                    {{"highest", highest[0].integer("sequence")}}));
+  CHECK(c.execute("DELETE " + events, p));
+  CHECK(c.execute("DELETE " + those + " AND grant_id <= :last", p));
+  return std::int64_t(batch.size());
+}
+
+}  // namespace evp::sql
