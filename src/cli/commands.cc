@@ -5,6 +5,7 @@ namespace evp::cli {
 namespace {
 
 constexpr std::string_view page_query[] = {"limit", "cursor"};
+constexpr std::string_view watch_query[] = {"device", "service", "state", "since"};
 constexpr std::string_view upload_query[] = {"device", "service", "state", "since", "limit", "cursor"};
 
 constexpr column service_columns[] = {{"name", "NAME"},
@@ -19,10 +20,15 @@ constexpr column module_columns[] = {
 constexpr column upload_columns[] = {{"issuedAt", "ISSUED"}, {"device", "DEVICE"}, {"service", "STORAGE"},
                                      {"object", "OBJECT"},   {"state", "STATE"},   {"sizeBytes", "BYTES"},
                                      {"grantId", "GRANT"}};
+constexpr column watch_columns[] = {{"sequence", ""}, {"updatedAt", ""}, {"state", ""}, {"device", ""},
+                                    {"service", ""},  {"object", ""},    {"reason", ""}};
+constexpr column hook_columns[] = {{"name", "NAME"},           {"url", "URL"},          {"pending", "PENDING"},
+                                   {"delivered", "DELIVERED"}, {"givenUp", "GIVEN UP"}, {"lastError", "LAST ERROR"}};
 constexpr column step_columns[] = {{"name", "STEP"}, {"ok", "OK"}, {"tookMillis", "MS"}, {"error", "ERROR"}};
 
 constexpr std::string_view services = "/v1/storage-access-services";
 constexpr std::string_view service = "/v1/storage-access-services/{name}";
+constexpr std::string_view hook = "/v1/hooks/{name}";
 constexpr std::string_view topic = "/v1/devices/{device}/configuration/{instance}/{topic...}";
 
 constexpr command all[] = {
@@ -68,15 +74,39 @@ constexpr command all[] = {
     {"upload", "list", "List the ledger of uploads, newest first", "GET", "/v1/uploads", body_kind::none, upload_query,
      "uploads", upload_columns},
     {"upload", "get", "Show one entry", "GET", "/v1/uploads/{grant}"},
+    {"upload",
+     "watch",
+     "Show each change of a state as it happens; --after goes on from an earlier one",
+     "GET",
+     "/v1/uploads/events",
+     body_kind::none,
+     watch_query,
+     {},
+     watch_columns,
+     true},
+
+    {"hook", "set", "Tell a receiver of each finished upload, or change how", "PUT", hook, body_kind::hook},
+    {"hook",
+     "list",
+     "List all, and how their deliveries go",
+     "GET",
+     "/v1/hooks",
+     body_kind::none,
+     {},
+     "hooks",
+     hook_columns},
+    {"hook", "get", "Show one: what is pending, the last error, what was given up", "GET", hook},
+    {"hook", "delete", "Remove one with what it was still to be told", "DELETE", hook},
 
     {"health", "", "Whether the backend works", "GET", "/healthz"},
     {"metrics", "", "Counters in Prometheus' text format", "GET", "/metrics"},
 };
 
 constexpr group all_groups[] = {
-    {"service", "Storage access services"}, {"device", "Devices"},          {"deployment", "What devices run"},
-    {"config", "Configuration of modules"}, {"command", "Direct commands"}, {"module", "Module files"},
-    {"upload", "The ledger of uploads"},
+    {"service", "Storage access services"}, {"device", "Devices"},
+    {"deployment", "What devices run"},     {"config", "Configuration of modules"},
+    {"command", "Direct commands"},         {"module", "Module files"},
+    {"upload", "The ledger of uploads"},    {"hook", "Receivers that are told of finished uploads"},
 };
 
 }  // namespace

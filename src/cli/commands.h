@@ -14,6 +14,7 @@ enum class body_kind {
   upload,      ///< the file of the positional FILE, streamed
   device,      ///< {"id": the optional positional ID}
   value,       ///< {"value": the positional VALUE, or --file}
+  hook,        ///< --file, or --url, --secret-file, --certificate-file, --services, --states
   parameters,  ///< {"params": the optional positional PARAMS, or --file; "timeLimit": --time-limit}
 };
 
@@ -31,6 +32,7 @@ struct command {
   std::span<const std::string_view> query = {};  ///< flags that become query parameters
   std::string_view list = {};                    ///< the answer's array, for a table
   std::span<const column> columns = {};          ///< of the table
+  bool streams = false;  ///< the answer is a stream of events, shown as they come; --after goes on from one
 };
 
 std::span<const command> commands();

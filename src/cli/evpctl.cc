@@ -1,40 +1,20 @@
 // evpctl: arguments to a request, its answer to the screen.
 #include "cli/evpctl.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <sstream>
 
 #include "base/encoding.h"
-#include "cli/commands.h"
+#include "cli/arguments.h"
 #include "cli/print.h"
-#include "cli/runtime_status.h"
-#include "io/files.h"
 #include "wire/json.h"
 
 namespace evp::cli {
 namespace {
 
 namespace json = boost::json;
-
-constexpr std::size_t max_file_bytes = 4 << 20;  // bodies but module files, which are streamed
-constexpr std::size_t max_answer_bytes = 16 << 20;
-
-// What one run was told. Values of positionals and query flags stand by their names.
-struct arguments {
-  std::string server = "http://127.0.0.1:8080", token_file, ca_file, file, type, name, time_limit;
-  bool json = false;
-  const command* chosen = nullptr;
-  std::string data = "/evp_data";  ///< of evp-runtime
-  bool watch = false;
-  std::map<std::string, std::string> positional, query;
-  std::vector<std::string> set, set_file, headers;
-};
 
 std::string between(std::string_view text, std::size_t from, std::size_t to) {
   return std::string(text.substr(from, to - from));
@@ -55,144 +35,6 @@ std::string expand(std::string_view path, F replace) {
     at = close + 1;
   }
   return out;
-}
-
-result<std::string> read_input(const std::string& file, surroundings& s) {
-  if (file != "-") {
-    auto text = io::read_file(file, max_file_bytes);
-    if (!text) return fail(std::move(std::move(text).error()).during(file));
-    return text;
-  }
-  std::string text(max_file_bytes + 1, '\0');
-  s.in.read(text.data(), std::streamsize(text.size()));
-  text.resize(std::size_t(s.in.gcount()));
-  if (text.size() > max_file_bytes) return fail(errc::too_large, "standard input is too long");
-  return text;
-}
-
-result<std::pair<std::string, std::string>> split(const std::string& text, std::string_view flag) {
-  const auto equals = text.find('=');
-  if (equals == text.npos || equals == 0)
-    return fail(errc::invalid_argument,
-                std::string(flag) + " takes field=value, not \"" + text.substr(0, equals) + "\"");
-  return std::pair(text.substr(0, equals), text.substr(equals + 1));
-}
-
-bool is_secret_field(std::string_view name) {
-  constexpr std::string_view secrets[] = {"connectionString", "accountKey", "secretAccessKey", "sessionToken"};
-  return std::find(std::begin(secrets), std::end(secrets), name) != std::end(secrets);
-}
-
-json::string as_json(std::string_view s) { return json::string(s.data(), s.size()); }
-
-result<std::string> service_body(const arguments& a, surroundings& s) {
-  json::object body;
-  if (!a.file.empty()) {
-    TRY(const auto text, read_input(a.file, s));
-    TRY(body, wire::parse_json_object(text, max_file_bytes));
-  }
-  if (!a.type.empty()) body["type"] = as_json(a.type);
-  if (!a.name.empty()) body["name"] = as_json(a.name);
-  for (const auto& item : a.set) {
-    TRY(const auto pair, split(item, "--set"));
-    if (is_secret_field(pair.first))
-      return fail(errc::invalid_argument,
-                  pair.first + " is secret and the command line is not: use --set-file " + pair.first + "=FILE");
-    const bool flag = pair.second == "true" || pair.second == "false";
-    body[pair.first] = flag ? json::value(pair.second == "true") : json::value(as_json(pair.second));
-  }
-  for (const auto& item : a.set_file) {
-    TRY(const auto pair, split(item, "--set-file"));
-    TRY(auto text, read_input(pair.second, s));
-    if (pair.first != "certificate")
-      while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-    body[pair.first] = as_json(text);
-  }
-  for (const auto& item : a.headers) {
-    TRY(const auto pair, split(item, "--header"));
-    auto& headers = body["headers"];
-    if (!headers.is_object()) headers = json::object();
-    headers.get_object()[pair.first] = as_json(pair.second);
-  }
-  return json::serialize(body);
-}
-
-result<std::string> value_body(const arguments& a, surroundings& s) {
-  json::object body;
-  const auto given = a.positional.find("value");
-  const bool has_value = given != a.positional.end() && !given->second.empty();
-  if (has_value == !a.file.empty()) return fail(errc::invalid_argument, "give VALUE or --file, one of both");
-  if (has_value) {
-    body["value"] = as_json(given->second);
-  } else {
-    TRY(const auto text, read_input(a.file, s));
-    body["value"] = as_json(text);
-  }
-  return json::serialize(body);
-}
-
-result<std::string> parameters_body(const arguments& a, surroundings& s) {
-  json::object body;
-  const auto given = a.positional.find("params");
-  std::string text = given == a.positional.end() ? "" : given->second;
-  if (!a.file.empty()) { TRY(text, read_input(a.file, s)); }
-  if (!text.empty()) {
-    auto params = wire::parse_json(text, max_file_bytes);
-    if (!params) return fail(std::move(std::move(params).error()).during("PARAMS"));
-    body["params"] = std::move(*params);
-  }
-  if (!a.time_limit.empty()) body["timeLimit"] = as_json(a.time_limit);
-  return json::serialize(body);
-}
-
-result<io::unique_fd> open_upload(const std::string& file, std::uint64_t& size) {
-  io::unique_fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat st {};
-  if (!fd || ::fstat(fd.get(), &st) != 0) return fail(errno_error(errno, file));
-  if (!S_ISREG(st.st_mode)) return fail(errc::invalid_argument, file + " is no regular file");
-  size = std::uint64_t(st.st_size);
-  return fd;
-}
-
-result<void> fill_body(const arguments& a, surroundings& s, http::request& r, io::unique_fd& upload) {
-  switch (a.chosen->body) {
-    case body_kind::none: return {};
-    case body_kind::service: {
-      TRY(r.body, service_body(a, s));
-      break;
-    }
-    case body_kind::file: {
-      if (a.file.empty())
-        return fail(errc::invalid_argument, "--file is missing: name a file, or - for standard input");
-      TRY(r.body, read_input(a.file, s));
-      break;
-    }
-    case body_kind::device: {
-      const auto id = a.positional.find("id");
-      json::object body;
-      if (id != a.positional.end() && !id->second.empty()) body["id"] = as_json(id->second);
-      r.body = json::serialize(body);
-      break;
-    }
-    case body_kind::value: {
-      TRY(r.body, value_body(a, s));
-      break;
-    }
-    case body_kind::parameters: {
-      TRY(r.body, parameters_body(a, s));
-      break;
-    }
-    case body_kind::upload: {
-      http::file_range range;
-      TRY(upload, open_upload(a.positional.at("file"), range.length));
-      range.fd = upload.get();
-      r.body = range;
-      r.fields.push_back({"Content-Type", "application/octet-stream"});
-      return {};
-    }
-  }
-  r.fields.push_back({"Content-Type", "application/json"});
-  return {};
 }
 
 result<secret> read_token(const arguments& a) {
@@ -226,9 +68,15 @@ result<http::request> make_request(const arguments& a, surroundings& s, io::uniq
     r.fields.push_back({"Authorization", "Bearer " + token.reveal()});
   }
   if (!a.ca_file.empty()) { TRY(r.ca_pem, io::read_file(a.ca_file, 1 << 20)); }
+  if (a.chosen->streams) {
+    r.max_response_bytes = UINT64_MAX;
+    if (!a.after.empty()) r.fields.push_back({"Last-Event-ID", a.after});
+  }
   CHECK(fill_body(a, s, r, upload));
   return r;
 }
+
+}  // namespace
 
 int show_failure(const arguments& a, const http::response& answer, surroundings& s) {
   const int status = answer.status >= 500 ? server_error : refused;
@@ -251,6 +99,8 @@ int show_failure(const arguments& a, const http::response& answer, surroundings&
   return status;
 }
 
+namespace {
+
 int show(const arguments& a, const http::response& answer, surroundings& s) {
   if (answer.status < 200 || answer.status > 299) return show_failure(a, answer, s);
   auto body = wire::parse_json_object(answer.body, max_answer_bytes);
@@ -261,7 +111,8 @@ int show(const arguments& a, const http::response& answer, surroundings& s) {
     s.out << answer.body;
     return status;
   }
-  const auto* rows = a.chosen->list.empty() ? nullptr : body->if_contains(as_json(a.chosen->list));
+  const json::string_view list(a.chosen->list.data(), a.chosen->list.size());
+  const auto* rows = list.empty() ? nullptr : body->if_contains(list);
   if (!rows || !rows->is_array()) {
     print_fields(s.out, *body);
     return status;
@@ -289,6 +140,13 @@ void add_body_flags(CLI::App& verb, arguments& a, body_kind body) {
   if (body == body_kind::upload) add_positional(verb, a, "file", true, "The module's file");
   if (body != body_kind::none && body != body_kind::device && body != body_kind::upload)
     verb.add_option("--file", a.file, "Take the body from this file; - for standard input");
+  if (body == body_kind::hook) {
+    verb.add_option("--url", a.url, "Where deliveries are posted to");
+    verb.add_option("--secret-file", a.secret_file, "File with the secret that signs them, 32 characters or more");
+    verb.add_option("--certificate-file", a.certificate_file, "PEM bundle to trust for the URL; else the system's");
+    verb.add_option("--services", a.services, "Only uploads to these storages, comma-separated")->delimiter(',');
+    verb.add_option("--states", a.states, "Only these of uploaded, verified, failed, expired")->delimiter(',');
+  }
   if (body != body_kind::service) return;
   verb.add_option("--type", a.type, "AZURE, AWS or LOCAL");
   verb.add_option("--name", a.name, "Storage name that modules use as key [default]");
@@ -305,6 +163,7 @@ void add_command(CLI::App& parent, const command& c, arguments& a) {
     return std::string();
   });
   for (const auto name : c.query) verb->add_option("--" + std::string(name), a.query[std::string(name)]);
+  if (c.streams) verb->add_option("--after", a.after, "Go on after the change of this sequence number");
   add_body_flags(*verb, a, c.body);
   verb->fallthrough();
   verb->callback([&a, &c] { a.chosen = &c; });
@@ -317,36 +176,7 @@ void add_runtime(CLI::App& app, arguments& a) {
   auto* status = group->add_subcommand("status", "Its queue, transfers, rates and latest failures");
   status->fallthrough();
   status->add_option("--data-dir", a.data, "The runtime's data directory [/evp_data, or EVP_DATA_DIR]");
-  status->add_flag("--watch", a.watch, "Show it anew each second, until Ctrl-C");
-}
-
-/// Asks the runtime on this machine, without the backend.
-int show_runtime(const arguments& a, surroundings& s) {
-  std::optional<wire::runtime_status> before;
-  for (;;) {
-    const auto text = s.read_socket(a.data + "/status.sock");
-    if (!text) {
-      s.err << "evpctl: " << text.error().message() << "\n";
-      return unreachable;
-    }
-    auto status = wire::decode_runtime_status(*text);
-    if (!status) {
-      s.err << "evpctl: the runtime's status cannot be read: " << status.error().message() << "\n";
-      return server_error;
-    }
-    if (a.json) {
-      s.out << *text;
-    } else {
-      double rate = -1;
-      if (before && status->up > before->up && status->moved >= before->moved)
-        rate = double(status->moved - before->moved) / (double((status->up - before->up).count()) / 1e3);
-      if (a.watch && s.terminal) s.out << "\x1b[H\x1b[2J";  // from the top of a clean screen
-      print_status(s.out, *status, s.columns, rate);
-    }
-    s.out.flush();
-    if (!a.watch || !s.wait(milliseconds(1000))) return ok;
-    before = std::move(*status);
-  }
+  status->add_flag("--watch", a.repeat, "Show it anew each second, until Ctrl-C");
 }
 
 constexpr const char* exit_help =
@@ -397,6 +227,7 @@ int run(int argc, const char* const* argv, surroundings& s) {
     s.err << "evpctl: " << request.error().message() << "\n";
     return usage;
   }
+  if (a.chosen->streams) return watch(a, std::move(*request), s);
   const auto answer = s.send(std::move(*request));
   if (!answer) {
     s.err << "evpctl: " << a.server << ": " << answer.error().message() << "\n";

@@ -44,6 +44,9 @@ class evpctl : public testing::Test {
                    [](const char*) { return nullptr; },
                    [this](http::request r) {
                      sent = std::move(r);
+                     if (sent->response_fd >= 0) {
+                       EXPECT_EQ(::write(sent->response_fd, stream.data(), stream.size()), ssize_t(stream.size()));
+                     }
                      return answer;
                    }};
     return cli::run(int(argv.size()), argv.data(), s);
@@ -51,7 +54,7 @@ class evpctl : public testing::Test {
   std::string url() const { return sent ? sent->url.reveal() : ""; }
   std::string body() const { return sent ? std::get<std::string>(sent->body) : ""; }
 
-  std::string folder_, token_, input;
+  std::string folder_, token_, input, stream;
   bool terminal = false;
   result<http::response> answer = http::response{.status = 200, .body = "{}"};
   std::optional<http::request> sent;
@@ -133,6 +136,40 @@ TEST_F(evpctl, a_pipe_gets_json_and_a_terminal_a_table) {
   EXPECT_EQ(out.str(), "ID   ONLINE  BLOCKED  CREATED\nc?1  yes     no       t\nmore with --cursor n\n");
   EXPECT_EQ(run({"--json", "device", "list"}), ok);
   EXPECT_EQ(out.str(), answer->body);
+}
+
+TEST_F(evpctl, a_hook_is_made_of_flags_and_its_secret_of_a_file) {
+  const auto key = file("key", std::string(32, 'k') + "\n");
+  EXPECT_EQ(run({"hook", "set", "erp", "--url", "https://e.example/", "--secret-file", key, "--states",
+                 "verified,failed", "--services", "default"}),
+            ok);
+  EXPECT_EQ(sent->method, "PUT");
+  EXPECT_EQ(url(), "http://127.0.0.1:8080/v1/hooks/erp");
+  EXPECT_EQ(body(), R"({"url":"https://e.example/","secret":")" + std::string(32, 'k') +
+                        R"(","services":["default"],"states":["verified","failed"]})");
+}
+
+TEST_F(evpctl, watched_uploads_are_shown_as_they_come_and_the_end_says_how_to_go_on) {
+  stream =
+      ": open\nid: 4\n\nid: 5\ndata: "
+      "{\"sequence\":5,\"state\":\"failed\",\"device\":\"c\\u001b1\",\"reason\":\"gone\"}\n\n"
+      ": nothing else\nid: 7\n\nevent: gap\ndata: {\"after\":1}\n\nid: 8\ndata: {\"cut";
+  EXPECT_EQ(run({"upload", "watch", "--device", "c 1", "--after", "3"}), unreachable);
+  EXPECT_EQ(url(), "http://127.0.0.1:8080/v1/uploads/events?device=c%201");
+  EXPECT_EQ(http::find(sent->fields, "Last-Event-ID"), "3");
+  EXPECT_EQ(out.str(), "{\"sequence\":5,\"state\":\"failed\",\"device\":\"c\\u001b1\",\"reason\":\"gone\"}\n");
+  EXPECT_THAT(err.str(), HasSubstr("no more"));
+  EXPECT_THAT(err.str(), HasSubstr("--after 7\n"));
+  terminal = true;
+  run({"upload", "watch"});
+  EXPECT_EQ(out.str(), "5  -  failed  c?1  -  -  gone\n");
+}
+
+TEST_F(evpctl, a_refused_watch_tells_why) {
+  answer = http::response{.status = 429, .body = R"({"error":{"code":"rate_limited","message":"too many"}})"};
+  terminal = true;
+  EXPECT_EQ(run({"upload", "watch"}), refused);
+  EXPECT_THAT(err.str(), HasSubstr("too many"));
 }
 
 TEST_F(evpctl, the_exit_status_tells_who_failed) {

@@ -55,6 +55,15 @@ void print_table(std::ostream& out, const json::array& rows, std::span<const col
   }
 }
 
+void print_line(std::ostream& out, const json::object& o, std::span<const column> columns) {
+  std::string line;
+  for (const auto& c : columns) {
+    const auto* v = o.if_contains(json::string_view(c.field.data(), c.field.size()));
+    line.append(line.empty() ? "" : "  ").append(v ? shown(*v) : "-");
+  }
+  out << line << '\n';
+}
+
 void print_fields(std::ostream& out, const json::object& o) {
   std::size_t widest = 0;
   for (const auto& field : o) widest = std::max<std::size_t>(widest, field.key().size());

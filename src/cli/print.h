@@ -14,6 +14,8 @@ namespace evp::cli {
 std::string printable(std::string text);
 /// One line an object, columns aligned, all of it printable.
 void print_table(std::ostream& out, const wire::json::array& rows, std::span<const column> columns);
+/// One line for the object, two spaces between its columns: for lists whose end is not known.
+void print_line(std::ostream& out, const wire::json::object& o, std::span<const column> columns);
 /// One line a field.
 void print_fields(std::ostream& out, const wire::json::object& o);
 

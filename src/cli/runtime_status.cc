@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cli/arguments.h"
 #include "cli/print.h"
 #include "io/files.h"
 
@@ -103,6 +104,34 @@ result<std::string> read_unix_socket(const std::string& path) {
     if (n == 0) return text;
     text.append(piece, std::size_t(n));
     if (text.size() > wire::max_runtime_status_bytes) return fail(errc::too_large, path + " says more than a status");
+  }
+}
+
+int show_runtime(const arguments& a, surroundings& s) {
+  std::optional<wire::runtime_status> before;
+  for (;;) {
+    const auto text = s.read_socket(a.data + "/status.sock");
+    if (!text) {
+      s.err << "evpctl: " << text.error().message() << "\n";
+      return unreachable;
+    }
+    auto status = wire::decode_runtime_status(*text);
+    if (!status) {
+      s.err << "evpctl: the runtime's status cannot be read: " << status.error().message() << "\n";
+      return server_error;
+    }
+    if (a.json) {
+      s.out << *text;
+    } else {
+      double rate = -1;
+      if (before && status->up > before->up && status->moved >= before->moved)
+        rate = double(status->moved - before->moved) / (double((status->up - before->up).count()) / 1e3);
+      if (a.repeat && s.terminal) s.out << "\x1b[H\x1b[2J";  // from the top of a clean screen
+      print_status(s.out, *status, s.columns, rate);
+    }
+    s.out.flush();
+    if (!a.repeat || !s.wait(milliseconds(1000))) return ok;
+    before = std::move(*status);
   }
 }
 
