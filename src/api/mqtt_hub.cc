@@ -53,7 +53,10 @@ mqtt_hub::mqtt_hub(io::executor ex, backend::backend& b, metrics& m, mqtt::optio
 
 mqtt_hub::~mqtt_hub() = default;
 
-void mqtt_hub::start() { client_->start(); }
+void mqtt_hub::start() {
+  client_->start();
+  tasks_.spawn(tell_uploads());
+}
 
 io::task<void> mqtt_hub::stop(milliseconds grace) {
   ready_ = false;
@@ -82,6 +85,7 @@ io::task<void> mqtt_hub::tell_all() {
   const auto session = session_;
   for (bool again = true; again && session == session_;) {
     std::vector<control_ns::command> commands;
+    if (!observer_token_sha256.empty()) commands.emplace_back(control_ns::set_observer{observer_token_sha256});
     commands.emplace_back(control_ns::replace_begin{});
     for (const auto& d : backend_.devices.all_credentials()) {
       auto c = as_command(d);

@@ -26,6 +26,8 @@ class mqtt_hub final : public backend::device_gateway {
   io::task<void> stop(milliseconds grace);
   /// Connected, and the broker knows all devices.
   bool ready() const noexcept { return ready_; }
+  /// SHA-256 (32 bytes) of the token with which observers may hear of finished uploads. Before start(); empty: nobody.
+  std::string observer_token_sha256;
   /// Called each time the broker has learnt all devices anew.
   std::function<void()> on_ready;
 
@@ -41,6 +43,10 @@ class mqtt_hub final : public backend::device_gateway {
   void on_connected();
   void on_disconnected(const error& why);
   io::task<void> tell_all();
+  // Finished uploads (mqtt_uploads.cc).
+  io::task<void> tell_uploads();
+  /// Publishes what is after the position, and moves it. True: there may be more. Errors: the database's, unavailable.
+  io::task<result<bool>> tell_next_uploads(std::shared_ptr<std::optional<std::uint64_t>> position);
   io::task<result<void>> control(std::vector<mqtt::control::command> commands);
   result<void> send(const std::string& device, std::string_view topic, std::string_view payload);
 

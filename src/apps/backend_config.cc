@@ -166,7 +166,8 @@ result<std::optional<backend_config>> read_backend_config(int argc, const char* 
   std::string keys = "Configuration file keys:";
   for (const auto& s : settings) keys += fmt::format(" {}", s.key);
   app.footer(keys +
-             ".\nThe first start writes the admin token of the REST API to <data>/admin.token (mode 0600);\n"
+             ".\nThe first start writes the admin token of the REST API to <data>/admin.token (mode 0600),\n"
+             "and the one with which MQTT clients hear of finished uploads to <data>/observer.token;\n"
              "<data>/ready.json says where the program listens, once it does.");
   try {
     app.parse(argc, argv);

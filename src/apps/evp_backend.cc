@@ -103,6 +103,7 @@ class program {
   std::unique_ptr<mqtt::embedded_broker> broker_;
   std::unique_ptr<backend::backend> backend_;
   std::unique_ptr<api::bearer_auth> auth_;
+  std::string observer_token_sha256_;
   api::metrics metrics_;
   std::unique_ptr<api::mqtt_hub> hub_;
   std::unique_ptr<api::rest_context> routes_;
@@ -199,12 +200,15 @@ io::task<result<void>> program::start() {
   io::fs::remove(config_.data / "ready.json", ec);  // of a process that was killed
   CO_TRY(const auto token, api::open_admin_token(config_.data / "admin.token"));
   auth_ = std::make_unique<api::bearer_auth>(token);
+  CO_TRY(const auto observer, api::open_admin_token(config_.data / "observer.token"));
+  observer_token_sha256_ = sha256(observer.reveal());
 
   CO_CHECK(start_server());
   CO_CHECK(start_broker());
   CO_CHECK(open_backend());
   hub_ = std::make_unique<api::mqtt_hub>(context_.get_executor(), *backend_, metrics_,
                                          broker_->backend_options("evp-backend-" + random_id(10)));
+  hub_->observer_token_sha256 = observer_token_sha256_;
   backend_->set_gateway(hub_.get());
   backend_->grants.on_answered = [this](double seconds) { metrics_.on_grant(seconds); };
   CO_CHECK(co_await backend_->start());

@@ -117,6 +117,11 @@ int on_disconnect(int, void* event_data, void* userdata) {
 }
 
 bool allowed(const session& s, int access, std::string_view topic) {
+  if (s.is_observer()) {
+    if (access == MOSQ_ACL_SUBSCRIBE) return observer_may_subscribe(topic);
+    if (access == MOSQ_ACL_READ) return observer_may_receive(topic);
+    return access != MOSQ_ACL_WRITE;
+  }
   switch (access) {
     case MOSQ_ACL_WRITE: return s.is_backend() ? backend_may_publish(topic) : device_may_publish(topic);
     case MOSQ_ACL_SUBSCRIBE: return s.is_backend() ? backend_may_subscribe(topic) : device_may_subscribe(topic);
@@ -148,7 +153,7 @@ int on_message(int, void* event_data, void* userdata) {
   auto& event = *static_cast<mosquitto_evt_message*>(event_data);
   const auto& devices = from(userdata).devices;
   const auto* s = devices.find(event.client);
-  if (!s) return MOSQ_ERR_ACL_DENIED;
+  if (!s || s->is_observer()) return MOSQ_ERR_ACL_DENIED;
   event.retain = false;  // nothing is ever kept for a later subscriber: desired state lives in the backend
   if (!s->is_backend()) {
     const auto topic = upstream(s->device, event.topic);

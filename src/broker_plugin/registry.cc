@@ -24,6 +24,12 @@ result<session> registry::identify(const login& l) const {
     if (known) return session{"", l.client_id, false};
     return fail(errc::unauthenticated, "wrong password for the backend");
   }
+  if (l.username == control::observer_username) {
+    const bool known =
+        l.password && !observer_sha256_.empty() && equal_in_constant_time(sha256(*l.password), observer_sha256_);
+    if (known) return session{std::string(control::observer_username), l.client_id, false};
+    return fail(errc::unauthenticated, "wrong token for an observer");
+  }
   const auto& name = l.certificate_name ? l.certificate_name : l.username;
   if (!name || name->empty()) return fail(errc::unauthenticated, "neither a user name nor a client certificate");
   CHECK(check_name(*name, "the device id"));
@@ -76,7 +82,7 @@ registry::admission registry::admit(const login& l) {
   end(l.from);  // a new connection at the address of one whose end was never told
   // The broker is about to replace a connection of this client id: its will, sent while it ends, must find nobody.
   if (const auto same = by_client_id_.find(who.client_id); same != by_client_id_.end()) end(same->second);
-  if (!who.is_backend()) {
+  if (who.is_device()) {
     if (const auto older = by_device_.find(who.device); older != by_device_.end()) {
       const auto past = older->second;
       answer.kick.push_back(sessions_.at(past).client_id);
@@ -98,7 +104,7 @@ std::optional<std::string> registry::left(connection from) {
   sessions_.erase(at);
   by_client_id_.erase(s.client_id);
   replacing_.erase(from);
-  if (s.is_backend()) return std::nullopt;
+  if (!s.is_device()) return std::nullopt;
   by_device_.erase(s.device);
   return s.device;
 }
@@ -150,6 +156,11 @@ result<std::vector<std::string>> registry::apply(connection backend, const contr
   } else if (const auto* gone = std::get_if<control::remove_device>(&c)) {
     kick(gone->id, out);
     devices_.erase(gone->id);
+  } else if (const auto* observer = std::get_if<control::set_observer>(&c)) {
+    if (observer_sha256_ != observer->token_sha256)
+      for (const auto& [from, s] : sessions_)
+        if (s.is_observer()) out.push_back(s.client_id);
+    observer_sha256_ = observer->token_sha256;
   } else if (const auto* kicked = std::get_if<control::kick_device>(&c)) {
     kick(kicked->id, out);
   } else if (std::holds_alternative<control::replace_begin>(c)) {

@@ -28,10 +28,12 @@ struct login {
 };
 
 struct session {
-  std::string device;  ///< empty: the backend
+  std::string device;  ///< empty: the backend; observer_username: one of the operator's clients
   std::string client_id;
   bool by_certificate = false;
   bool is_backend() const noexcept { return device.empty(); }
+  bool is_observer() const noexcept { return device == mqtt::control::observer_username; }
+  bool is_device() const noexcept { return !is_backend() && !is_observer(); }
 };
 
 /// The broker runs on one thread, so does this.
@@ -42,7 +44,8 @@ struct session {
 ///   then
 ///     only with a clean start: what a stranger left behind under a free id (queued messages, subscriptions) is never
 ///     handed out. Ids that the broker invents for empty ones ("auto-" and a random UUID) need no clean start.
-/// So nobody can take over, end or inherit the session of another.
+/// So nobody can take over, end or inherit the session of another. Observers may have any number of sessions, always
+/// with a clean start: the broker keeps nothing for one that is away.
 class registry {
  public:
   explicit registry(secret backend_password) : backend_password_(std::move(backend_password)) {}
@@ -85,6 +88,7 @@ class registry {
   result<void> set(const mqtt::control::set_device& wanted, std::vector<std::string>& out);
 
   secret backend_password_;
+  std::string observer_sha256_;  // empty: none may come
   std::map<std::string, device, std::less<>> devices_;
   std::unordered_map<connection, session> sessions_;
   std::map<std::string, connection, std::less<>> by_device_;     // the one session of a connected device

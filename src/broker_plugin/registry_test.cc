@@ -55,6 +55,50 @@ TEST_F(registry_test, wrong_token_unknown_device_and_nobody_are_unauthenticated)
   EXPECT_EQ(devices_.find(at(1)), nullptr);
 }
 
+TEST_F(registry_test, observers_come_with_their_token_alone_and_are_no_device) {
+  auto l = of("a", 1, "ops");
+  l.username = "$observer";
+  for (const char* guess : {"", "token-a", "backend-password", "o"}) {
+    l.password = guess;
+    EXPECT_EQ(refusal(l), errc::unauthenticated) << "before one was set";
+  }
+  apply(control::set_observer{sha256("o")});
+  l.password = "token-a";
+  EXPECT_EQ(refusal(l), errc::unauthenticated);
+  l.password = "o";
+  auto answer = devices_.admit(l);
+  ASSERT_TRUE(answer.who);
+  EXPECT_TRUE(answer.who->is_observer());
+  EXPECT_FALSE(answer.who->is_device() || answer.who->is_backend() || answer.came_online);
+  l.from = at(2);
+  l.client_id = "ops-2";
+  answer = devices_.admit(l);
+  EXPECT_TRUE(answer.who);
+  EXPECT_THAT(answer.kick, IsEmpty()) << "any number of them";
+  EXPECT_EQ(devices_.left(at(2)), std::nullopt);
+  EXPECT_THAT(devices_.online(), IsEmpty());
+}
+
+TEST_F(registry_test, an_observer_keeps_no_session_and_takes_nobody_s_place) {
+  apply(control::set_observer{sha256("o")});
+  ASSERT_TRUE(devices_.admit(of("a", 1, "a-phone")).who);
+  auto l = of("a", 2, "ops");
+  l.username = "$observer";
+  l.password = "o";
+  for (const char* other : {"a", "b", "a-phone"}) {
+    l.client_id = other;
+    EXPECT_EQ(refusal(l), errc::permission_denied) << other;
+  }
+  l.client_id = "ops";
+  l.clean_start = false;
+  EXPECT_EQ(refusal(l), errc::permission_denied);
+  l.clean_start = true;
+  EXPECT_TRUE(devices_.admit(l).who);
+  EXPECT_EQ(refusal(of("b", 3, "ops")), errc::permission_denied);
+  EXPECT_THAT(apply(control::set_observer{sha256("o")}), IsEmpty());
+  EXPECT_THAT(apply(control::set_observer{sha256("new")}), ElementsAre("ops"));
+}
+
 TEST_F(registry_test, a_device_without_a_token_needs_its_certificate) {
   apply(control::set_device{"c", "", false});
   auto l = of("c", 1, "c");

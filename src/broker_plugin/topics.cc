@@ -38,8 +38,12 @@ bool device_may_subscribe(std::string_view filter) noexcept { return below(view,
 bool device_may_receive(std::string_view topic) noexcept { return below(view, topic); }
 
 bool backend_may_publish(std::string_view topic) noexcept {
-  return topic == control::topic || below(backend_own, topic) || downstream(topic);
+  return topic == control::topic || below(backend_own, topic) || below(control::uploads_prefix, topic) ||
+         downstream(topic);
 }
+
+bool observer_may_subscribe(std::string_view filter) noexcept { return below(control::uploads_prefix, filter); }
+bool observer_may_receive(std::string_view topic) noexcept { return below(control::uploads_prefix, topic); }
 
 bool backend_may_subscribe(std::string_view filter) noexcept {
   constexpr std::string_view shared = "$share/";

@@ -27,6 +27,10 @@ bool device_may_subscribe(std::string_view filter) noexcept;
 bool device_may_receive(std::string_view topic) noexcept;
 
 bool backend_may_publish(std::string_view topic) noexcept;
+/// Finished uploads, in filters that begin with evp/uploads/, not shared.
+bool observer_may_subscribe(std::string_view filter) noexcept;
+bool observer_may_receive(std::string_view topic) noexcept;
+
 /// evp/..., $SYS/..., and $share/<group>/evp/...
 bool backend_may_subscribe(std::string_view filter) noexcept;
 bool backend_may_receive(std::string_view topic) noexcept;

@@ -44,6 +44,20 @@ TEST(topics, the_backend_cannot_speak_to_all_devices_at_once_nor_as_one) {
     EXPECT_FALSE(backend_may_publish(bad)) << bad;
 }
 
+TEST(topics, observers_hear_of_uploads_and_of_nothing_else) {
+  for (const char* good : {"evp/uploads/#", "evp/uploads/cam-1/+", "evp/uploads/+/#"})
+    EXPECT_TRUE(observer_may_subscribe(good)) << good;
+  EXPECT_TRUE(backend_may_publish("evp/uploads/cam-1/g1"));
+  for (const char* bad : {"#", "evp/#", "evp/+/cam-1/#", "evp/uploads", "evp/uploads/", "evp/devices/#", "evp/to/#",
+                          "$share/g/evp/uploads/#", "v1/devices/me/#", "$SYS/#", "evp/presence/+", ""}) {
+    EXPECT_FALSE(observer_may_subscribe(bad)) << bad;
+    EXPECT_FALSE(observer_may_receive(bad)) << bad;
+  }
+  EXPECT_FALSE(device_may_publish("evp/uploads/cam-1/g1"));
+  EXPECT_FALSE(device_may_subscribe("evp/uploads/#"));
+  EXPECT_FALSE(device_may_receive("evp/uploads/cam-1/g1"));
+}
+
 TEST(topics, the_backend_hears_all_devices_also_by_shared_subscription) {
   for (const char* good :
        {"evp/devices/#", "evp/presence/+", "$share/evp-backend/evp/devices/#", "$SYS/broker/clients/#"})

@@ -20,6 +20,7 @@ std::string line(const command& c) {
   };
   return std::visit(overloaded{set, [](const remove_device& d) { return "remove " + d.id + "\n"; },
                                [](const kick_device& d) { return "kick " + d.id + "\n"; },
+                               [](const set_observer& o) { return "observer " + to_hex(o.token_sha256) + "\n"; },
                                [](const replace_begin&) { return std::string("replace-begin\n"); },
                                [](const replace_end&) { return std::string("replace-end\n"); }},
                     c);
@@ -44,21 +45,28 @@ std::vector<std::string_view> words(std::string_view text) {
   return all;
 }
 
+result<std::string> digest_of(std::string_view hex) {
+  TRY(auto hash, from_hex(hex));
+  if (hash.size() != 32) return fail(errc::invalid_argument, "a token's SHA-256 must have 64 hexadecimal digits");
+  return hash;
+}
+
 result<command> parse(std::string_view text) {
   const auto word = words(text);
   if (text == "replace-begin") return replace_begin{};
   if (text == "replace-end") return replace_end{};
   if (word.size() < 2) return fail(errc::invalid_argument, "no such command");
+  if (word[0] == "observer" && word.size() == 2) {
+    TRY(auto hash, digest_of(word[1]));
+    return set_observer{std::move(hash)};
+  }
   CHECK(check_name(word[1], "a device id"));
   std::string id(word[1]);
   if (word[0] == "remove" && word.size() == 2) return remove_device{std::move(id)};
   if (word[0] == "kick" && word.size() == 2) return kick_device{std::move(id)};
   if (word[0] != "set" || word.size() != 4) return fail(errc::invalid_argument, "no such command");
   std::string hash;
-  if (word[2] != "-") {
-    TRY(hash, from_hex(word[2]));
-    if (hash.size() != 32) return fail(errc::invalid_argument, "a token's SHA-256 must have 64 hexadecimal digits");
-  }
+  if (word[2] != "-") { TRY(hash, digest_of(word[2])); }
   if (word[3] != "-" && word[3] != "b") return fail(errc::invalid_argument, "the flags must be '-' or 'b'");
   return set_device{std::move(id), std::move(hash), word[3] == "b"};
 }

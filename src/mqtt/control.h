@@ -4,6 +4,7 @@
 //   set cam-1 <64 hex digits | -> <- | b>    SHA-256 of the token, '-': certificate only; 'b': blocked
 //   remove cam-2                        forget the device; disconnects it
 //   kick cam-3                          disconnect it, nothing else
+//   observer <64 hex digits>            SHA-256 of the token of those who may hear of finished uploads
 //   replace-begin                       from here to replace-end (in this or a later batch of the same connection) ...
 //   replace-end                         ... "set" lines list all devices that exist; the others are removed
 #pragma once
@@ -20,9 +21,12 @@
 namespace evp::mqtt::control {
 
 inline constexpr std::string_view backend_username = "$backend";  ///< no device id: those begin with a letter or digit
-inline constexpr std::string_view topic = "$CONTROL/evp/v1";      ///< batches, from the backend only
+/// Operators' clients: they hear below uploads_prefix and say nothing.
+inline constexpr std::string_view observer_username = "$observer";
+inline constexpr std::string_view topic = "$CONTROL/evp/v1";  ///< batches, from the backend only
 /// "<number> ok" or "<number> <what was wrong>", to the sender of the batch alone, without a subscription.
 inline constexpr std::string_view ack_topic = "evp/control/ack";
+inline constexpr std::string_view uploads_prefix = "evp/uploads/";    ///< + device id + "/" + grant id
 inline constexpr std::string_view presence_prefix = "evp/presence/";  ///< + device id; "online" or "offline"
 inline constexpr std::string_view upstream_prefix = "evp/devices/";   ///< + device id + "/" + X: from v1/devices/me/X
 inline constexpr std::string_view downstream_prefix = "evp/to/";      ///< + device id + "/v1/devices/me/X"
@@ -45,13 +49,17 @@ struct kick_device {
   std::string id;
   bool operator==(const kick_device&) const = default;
 };
+struct set_observer {
+  std::string token_sha256;  ///< 32 raw bytes
+  bool operator==(const set_observer&) const = default;
+};
 struct replace_begin {
   bool operator==(const replace_begin&) const = default;
 };
 struct replace_end {
   bool operator==(const replace_end&) const = default;
 };
-using command = std::variant<set_device, remove_device, kick_device, replace_begin, replace_end>;
+using command = std::variant<set_device, remove_device, kick_device, set_observer, replace_begin, replace_end>;
 
 struct batch {
   std::uint64_t number = 0;

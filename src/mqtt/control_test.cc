@@ -10,7 +10,7 @@ namespace {
 TEST(control, a_batch_survives_the_journey) {
   const batch sent{17,
                    {replace_begin{}, set_device{"cam-1", sha256("token"), false}, set_device{"cam-2", "", true},
-                    replace_end{}, remove_device{"cam-3"}, kick_device{"cam-4"}}};
+                    replace_end{}, remove_device{"cam-3"}, kick_device{"cam-4"}, set_observer{sha256("o")}}};
   const auto received = decode(encode(sent));
   ASSERT_TRUE(received) << received.error().message();
   EXPECT_EQ(*received, sent);
@@ -19,12 +19,28 @@ TEST(control, a_batch_survives_the_journey) {
 
 TEST(control, whatever_is_not_exactly_a_batch_is_refused_with_its_line) {
   const std::string hash = std::string(64, '0'), head = "batch 1\n";
-  for (const auto& bad :
-       {std::string(), std::string("set a - -\n"), std::string("batch x\n"), std::string("batch 1"),
-        std::string("batch 18446744073709551616\n"), head + "set a - -", head + "set a -\n", head + "set a - x\n",
-        head + "set a 00 -\n", head + "set a/b - -\n", head + "set $backend - -\n", head + "set  - -\n",
-        head + "set a " + hash + "00 -\n", head + "remove\n", head + "remove a b\n", head + "kick #\n",
-        head + "replace\n", head + "\n", head + head}) {
+  for (const auto& bad : {std::string(),
+                          std::string("set a - -\n"),
+                          std::string("batch x\n"),
+                          std::string("batch 1"),
+                          std::string("batch 18446744073709551616\n"),
+                          head + "set a - -",
+                          head + "set a -\n",
+                          head + "set a - x\n",
+                          head + "set a 00 -\n",
+                          head + "set a/b - -\n",
+                          head + "set $backend - -\n",
+                          head + "set  - -\n",
+                          head + "set a " + hash + "00 -\n",
+                          head + "remove\n",
+                          head + "remove a b\n",
+                          head + "kick #\n",
+                          head + "observer\n",
+                          head + "observer 00\n",
+                          head + "observer -\n",
+                          head + "replace\n",
+                          head + "\n",
+                          head + head}) {
     const auto r = decode(bad);
     ASSERT_FALSE(r) << bad;
     EXPECT_EQ(r.error().code(), errc::invalid_argument) << bad;

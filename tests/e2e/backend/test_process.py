@@ -81,10 +81,11 @@ def test_secrets_are_nowhere_to_be_read(tmp_path):
     places["metrics"] = b.rest("GET", "/metrics").content
     b.stop()
     for file in (tmp_path / "data").rglob("*"):
-        if file.is_file() and file.name != "admin.token":
+        if file.is_file() and file.name not in ("admin.token", "observer.token"):
             places[str(file)] = file.read_bytes()
+    observer = (tmp_path / "data/observer.token").read_text().strip()
     for place, content in places.items():
-        for secret in (SECRET, SECRET[:40], credentials["password"], signature, b.token):
+        for secret in (SECRET, SECRET[:40], credentials["password"], signature, b.token, observer):
             assert secret.encode() not in content, place
     for file in (tmp_path / "data").rglob("*"):
         assert file.stat().st_mode & 0o077 == 0, file

@@ -1,0 +1,62 @@
+// Tells the broker of finished uploads: evp/uploads/<device>/<grant id>, at least once, in order.
+#include <spdlog/spdlog.h>
+
+#include "api/mqtt_hub.h"
+#include "api/upload_json.h"
+
+namespace evp::api {
+namespace {
+
+constexpr std::string_view reader_name = "mqtt";
+constexpr milliseconds try_again{1'000};
+constexpr milliseconds idle{3'600'000};
+constexpr milliseconds gather_for{100};  // so that many uploads are one commit of the position
+
+}  // namespace
+
+// A position in the sequence is all it remembers: it goes on from there after a restart, and says again what was under
+// way.
+io::task<void> mqtt_hub::tell_uploads() {
+  auto& changed = backend_.ledger.changed();
+  const auto position = std::make_shared<std::optional<std::uint64_t>>();
+  for (bool over = false; !over && !changed.closed();) {
+    const auto seen = changed.count();
+    const auto more = co_await tell_next_uploads(position);
+    if (!more) {
+      if (ready_) spdlog::warn("finished uploads cannot be published: {}", more.error().message());
+      co_await io::sleep_for(try_again);
+    } else if (!*more) {
+      co_await changed.wait(seen, idle);
+      co_await io::sleep_for(gather_for);
+    }
+    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
+    over = cancelled.cancelled() != io::asio::cancellation_type::none;
+  }
+}
+
+io::task<result<bool>> mqtt_hub::tell_next_uploads(std::shared_ptr<std::optional<std::uint64_t>> position) {
+  if (!*position) { CO_TRY(*position, co_await backend_.ledger.reader(std::string(reader_name))); }
+  backend::upload_filter all;
+  CO_TRY(const auto found, co_await backend_.ledger.events(std::move(all), **position));
+  if (found.position == **position) co_return false;
+  if (!ready_) co_return fail(errc::unavailable, "there is no session at the broker");
+  std::vector<std::pair<std::string, std::string>> messages;
+  for (const auto& e : found.events) {
+    if (e.what.is_get || !backend::is_finished(e.what.state, e.what.verify)) continue;
+    messages.emplace_back(std::string(mqtt::control::uploads_prefix) + e.what.device + "/" + e.what.grant_id,
+                          json::serialize(write_event(e)));
+  }
+  // The broker acknowledges in order (MQTT 3.1.1, 4.6): who has the last acknowledgement has them all.
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    auto& [topic, payload] = messages[i];
+    if (i + 1 < messages.size())
+      CO_CHECK(client_->publish(topic, payload, 1));
+    else
+      CO_CHECK(co_await client_->publish_acknowledged(std::move(topic), std::move(payload)));
+  }
+  if (!messages.empty()) CO_CHECK(co_await backend_.ledger.move_reader(std::string(reader_name), found.position));
+  *position = found.position;
+  co_return found.more;
+}
+
+}  // namespace evp::api
