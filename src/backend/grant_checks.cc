@@ -255,12 +255,13 @@ io::task<result<std::size_t>> grants::sweep_once() {
 
 io::task<void> grants::sweep_forever() {
   co_await io::asio::this_coro::throw_if_cancelled(false);
-  for (;;) {
-    const bool slept = co_await io::sleep_for(limits_.sweep_every);
-    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
-    if (!slept || cancelled.cancelled() != io::asio::cancellation_type::none) co_return;
+  for (bool on = true; on;) {
+    on = co_await io::sleep_for(limits_.sweep_every);
+    if (!on) co_return;
     const auto done = co_await sweep_once();
     if (!done) spdlog::error("overdue grants cannot be settled: {}", done.error().message());
+    const auto cancelled = co_await io::asio::this_coro::cancellation_state;  // while it swept
+    on = cancelled.cancelled() == io::asio::cancellation_type::none;
   }
 }
 

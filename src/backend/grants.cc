@@ -157,8 +157,19 @@ io::task<void> grants::work(std::string key, std::shared_ptr<pending> p, std::st
   p->over.cancel();
 }
 
+/// What a stale service has signed never leaves: its row is refused in the transaction that would make it durable.
 io::task<result<wire::storage_token_response>> grants::make(std::string device, wire::storage_token_request r) {
-  CO_TRY(const auto service, services_.find(r.key));
+  for (int tries = 3; tries > 0; --tries) {
+    CO_TRY(auto made, co_await make_once(device, r));
+    if (made) co_return std::move(*made);
+    CO_CHECK(co_await services_.refresh());
+  }
+  co_return fail(std::move(error(errc::unavailable, "the storage access service is being changed").after(seconds(1))));
+}
+
+io::task<result<std::optional<wire::storage_token_response>>> grants::make_once(std::string device,
+                                                                                wire::storage_token_request r) {
+  CO_TRY(const auto service, co_await services_.find_anywhere(r.key));
   if (r.instance.empty() || r.instance.size() > max_instance_bytes)
     co_return fail(errc::invalid_argument, "moduleInstanceId", "the module instance must have 1 to 64 characters");
   name_parts parts{device, r.instance, r.filename, clock_.now()};
@@ -191,11 +202,14 @@ io::task<result<wire::storage_token_response>> grants::make(std::string device, 
   CO_TRY(auto out, co_await std::move(signing));
   row->expires_at = in_parts ? clock_.now() + limits_.parts_live_for : *out.expires_at;
   if (!r.accept.empty()) out.grant_id = row->grant_id;
-  const auto written = co_await ledger_.issue(*row);
-  if (!written) {
-    if (in_parts) co_await abort(service, *row);
-    co_return fail(written.error());
-  }
+  std::function<result<bool>(sql::connection&)> is_current = [id = row->service_id,
+                                                              revision = row->service_revision](sql::connection& c) {
+    return sql::is_current_service(c, id, revision);
+  };
+  const auto written = co_await ledger_.issue(*row, std::move(is_current));
+  if ((!written || !*written) && in_parts) co_await abort(service, *row);
+  if (!written) co_return fail(written.error());
+  if (!*written) co_return std::nullopt;
   CO_CHECK(devices_.check_active(device));  // blocked while the row was being written
   co_return out;
 }

@@ -78,6 +78,9 @@ class grants {
   struct committing;
   io::task<void> work(std::string key, std::shared_ptr<pending> p, std::string device, wire::storage_token_request r);
   io::task<result<wire::storage_token_response>> make(std::string device, wire::storage_token_request r);
+  /// Nothing: the service was changed or removed meanwhile, perhaps by another backend on the same database.
+  io::task<result<std::optional<wire::storage_token_response>>> make_once(std::string device,
+                                                                          wire::storage_token_request r);
   storage::sign_spec spec_of(const live_service& s, std::string object, const wire::storage_token_request& r) const;
   io::task<result<wire::storage_token_response>> sign(std::shared_ptr<live_service> s, std::string object,
                                                       wire::storage_token_request r) const;

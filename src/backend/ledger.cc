@@ -109,14 +109,19 @@ upload_event event_of(sql::upload_event_row row) {
 
 std::string ledger::new_id() const { return time_prefix(clock_.now()) + random_id(16); }
 
-io::task<result<void>> ledger::issue(upload u) {
-  std::function<result<void>(sql::connection&)> insert = [row = to_row(u)](sql::connection& c) -> result<void> {
+io::task<result<bool>> ledger::issue(upload u, std::function<result<bool>(sql::connection&)> still_allowed) {
+  std::function<result<bool>(sql::connection&)> insert =
+      [row = to_row(u), still_allowed = std::move(still_allowed)](sql::connection& c) -> result<bool> {
+    if (still_allowed) {
+      TRY(const bool allowed, still_allowed(c));
+      if (!allowed) return false;
+    }
     CHECK(sql::insert_upload(c, row));
     CHECK(sql::append_upload_event(c, row.grant_id, row.state, row.reason, row.updated_at));
-    return {};
+    return true;
   };
-  auto outcome = co_await db_.run<void>(std::move(insert));
-  if (outcome) changed_.notify();
+  auto outcome = co_await db_.run<bool>(std::move(insert));
+  if (outcome && *outcome) changed_.notify();
   co_return outcome;
 }
 

@@ -89,12 +89,14 @@ class ledger {
   /// A new grant id: it sorts by time, and 80 of its bits are random.
   std::string new_id() const;
 
-  /// Returns once the row is durable. Errors: the database's.
-  io::task<result<void>> issue(upload u);
+  /// Returns once the row is durable. False, and nothing written: `still_allowed`, asked on the database's thread in
+  /// the same transaction, says no; empty: nothing is asked. Errors: the database's.
+  io::task<result<bool>> issue(upload u, std::function<result<bool>(sql::connection&)> still_allowed = {});
   /// Moves the row on, unless it is in a final state. A change of state is numbered, and where it ends the upload of a
   /// file it is put into the outbox for the hooks, all in one transaction. True when it moved. Errors: the database's.
   io::task<result<bool>> settle(upload_outcome o);
-  /// Gives an open upload in parts more time. Errors: not_found (it is open no more), the database's.
+  /// Gives an open upload in parts more time. Errors: not_found (it is open no more, or its service has changed), the
+  /// database's.
   io::task<result<void>> prolong(std::string grant_id, timestamp expires_at);
   /// Newest first. Errors: invalid_argument at "limit" or "cursor", the database's.
   io::task<result<page<upload>>> list(upload_filter f, page_request r);

@@ -266,8 +266,9 @@ io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::
   auto live = std::make_shared<live_service>(live_service{view_of(row, *type), c->names, std::move(c->driver)});
   live->view.endpoint = c->endpoint;
   live->view.enforced = enforceable(live->driver->caps(), live->view.bounds);
-  if (previous) retire(previous);
-  by_name_[row.name] = live;
+  auto& place = by_name_[row.name];
+  if (place) retire(std::exchange(place, nullptr));
+  place = live;
 
   live->prepare_tried = context_.clock.steady();
   const auto prepared = co_await io::with_deadline(live->driver->prepare(), prepare_limit, "making the container");
@@ -317,6 +318,32 @@ io::task<result<void>> services::load() {
     if (live.error().code() == errc::data_corrupt)
       co_return fail(std::move(std::move(live).error()).during("storage access service " + row.name));
     spdlog::error("storage access service {} is out of use: {}", row.name, live.error().message());
+  }
+  co_return result<void>();
+}
+
+io::task<result<void>> services::refresh() {
+  std::function<result<std::vector<sql::service_row>>(sql::connection&)> read = sql::list_services;
+  CO_TRY(const auto rows, co_await context_.db.run<std::vector<sql::service_row>>(std::move(read)));
+  std::erase_if(by_name_, [&](const auto& known) {
+    const bool is_there =
+        std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return row.name == known.first; });
+    if (!is_there) retire(known.second);
+    return !is_there;
+  });
+  for (const auto& row : rows) {
+    const auto known = by_name_.find(row.name);
+    const bool is_same = known != by_name_.end() && known->second->view.id == row.id;
+    if (is_same && known->second->view.revision >= row.revision) continue;  // read before a change of our own
+    auto live = revive(row);
+    if (known != by_name_.end()) {
+      retire(known->second);
+      by_name_.erase(known);
+    }
+    if (live)
+      by_name_[row.name] = std::move(*live);
+    else
+      spdlog::error("storage access service {} is out of use: {}", row.name, live.error().message());
   }
   co_return result<void>();
 }
@@ -387,6 +414,15 @@ result<std::shared_ptr<live_service>> services::find(const std::optional<std::st
   if (found != by_name_.end()) return found->second;
   if (named) return no_service(*key);
   return fail(errc::not_found, "no default storage is configured: name one, or ask the operator to configure it");
+}
+
+io::task<result<std::shared_ptr<live_service>>> services::find_anywhere(std::optional<std::string> key) {
+  auto found = find(key);
+  const auto now = context_.clock.steady();
+  if (found || (looked_up_ && now - *looked_up_ < seconds(1))) co_return found;
+  looked_up_ = now;
+  CO_CHECK(co_await refresh());
+  co_return find(key);
 }
 
 std::shared_ptr<live_service> services::find_revision(std::string_view id, std::int64_t revision) const {

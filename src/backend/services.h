@@ -144,6 +144,9 @@ class services {
   void set_local_signing_key(secret key) { context_.local_signing_key = std::move(key); }
   /// Reads all services. Once, before anything else. Errors: the database's, data_corrupt (the master key is another).
   io::task<result<void>> load();
+  /// Takes over what others have changed in the database: another backend on it. What has changed or gone is retired.
+  /// Errors: the database's.
+  io::task<result<void>> refresh();
   /// At the end: drops all fetched credentials and ends what fetches some, so that nothing keeps the executor busy.
   void stop();
 
@@ -169,6 +172,8 @@ class services {
   /// The service that answers for the key of a device's request; without a key the one named "default".
   /// Errors: not_found, with a text for the device.
   result<std::shared_ptr<live_service>> find(const std::optional<std::string>& key) const;
+  /// The same; one that is not known may be new in the database: it is looked up there, at most once a second.
+  io::task<result<std::shared_ptr<live_service>>> find_anywhere(std::optional<std::string> key);
   /// The service as it was at that revision: changed and removed ones are kept for a while, so that what was granted
   /// before can still be checked. Null when it is known no more.
   std::shared_ptr<live_service> find_revision(std::string_view id, std::int64_t revision) const;
@@ -197,6 +202,7 @@ class services {
   services_context context_;
   std::map<std::string, std::shared_ptr<live_service>, std::less<>> by_name_;
   std::vector<std::shared_ptr<live_service>> retired_;  // oldest first
+  std::optional<steady_time> looked_up_;
 };
 
 }  // namespace evp::backend

@@ -119,7 +119,8 @@ result<bool> change_upload(connection& c, const upload_change& u) {
 
 result<bool> prolong_upload(connection& c, const std::string& grant_id, std::int64_t expires_at) {
   TRY(const auto changed, c.execute("UPDATE uploads SET expires_at = :expires_at WHERE grant_id = :grant_id AND "
-                                    "state IN ('issued', 'uploaded')",
+                                    "state IN ('issued', 'uploaded') AND EXISTS (SELECT id FROM services WHERE id = "
+                                    "uploads.service_id AND revision = uploads.service_revision)",
                                     {{"expires_at", expires_at}, {"grant_id", grant_id}}));
   return changed > 0;
 }

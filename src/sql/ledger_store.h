@@ -53,7 +53,8 @@ struct upload_change {
 /// Changes the row unless it is "verified" or "failed" already ("expired" gives way to a late report). True when it
 /// changed.
 result<bool> change_upload(connection& c, const upload_change& u);
-/// Moves the expiry of an open row ("issued" or "uploaded"). True when there was one.
+/// Moves the expiry of an open row ("issued" or "uploaded") whose service has not changed since. True when there was
+/// one.
 result<bool> prolong_upload(connection& c, const std::string& grant_id, std::int64_t expires_at);
 /// Rows in state "issued" or "uploaded" that expired before the time, oldest first.
 result<std::vector<upload_row>> list_overdue_uploads(connection& c, std::int64_t before_ms, std::int64_t limit);

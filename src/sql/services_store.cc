@@ -101,6 +101,12 @@ result<void> update_service(connection& c, const service_row& s) {
   return insert_parts(c, s);
 }
 
+result<bool> is_current_service(connection& c, const std::string& id, std::int64_t revision) {
+  TRY(const auto found,
+      c.query("SELECT id FROM services WHERE id = :id AND revision = :revision", {{"id", id}, {"revision", revision}}));
+  return !found.empty();
+}
+
 result<bool> remove_service(connection& c, const std::string& id) {
   TRY(const auto removed, c.execute("DELETE FROM services WHERE id = :id", {{"id", id}}));
   return removed > 0;
