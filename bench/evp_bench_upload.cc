@@ -8,22 +8,18 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
 
-#include "http/client.h"
 #include "http/test_certificates.h"
-#include "http/test_run.h"
 #include "programs.h"
+#include "rest.h"
 #include "storage_double.h"
 
 namespace evp::bench {
 namespace {
 
-namespace json = boost::json;
 namespace fs = io::fs;
 
 struct workload {
@@ -40,46 +36,6 @@ constexpr workload workloads[] = {
     {"200 x 10 KB, 10 at once, https", "tls", 200, 10, 10'240, 33},
     {"1 x 256 MB, http", "plain", 1, 1, 268'435'456, 0.23},
     {"1 x 256 MB, https", "tls", 1, 1, 268'435'456, 1.16},
-};
-
-std::string text_of(const fs::path& path) {
-  std::ifstream in(path);
-  std::stringstream all;
-  all << in.rdbuf();
-  return all.str();
-}
-
-template <class F>
-void wait_for(const char* what, F holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > end) give_up(std::string(what) + " did not happen within 60 s");
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-}
-
-/// The backend's REST API.
-class rest {
- public:
-  rest(std::string url, std::string token) : url_(std::move(url)), token_(std::move(token)) {}
-  json::value call(std::string method, const std::string& path, std::string body, bool may_fail = false) {
-    http::request r;
-    r.method = method;
-    r.url = secret(url_ + path);
-    r.fields = {{"Authorization", "Bearer " + token_}};
-    if (method != "GET") r.body = std::move(body);
-    r.stall_timeout = milliseconds(120'000);
-    auto answer = http::run(ctx_, client_.send(std::move(r)));
-    if (!answer) give_up(method + " " + path + ": " + answer.error().message());
-    if (answer->status > 299 && !may_fail) give_up(method + " " + path + ": " + answer->body);
-    json::error_code ignored;
-    return json::parse(answer->body, ignored);
-  }
-
- private:
-  std::string url_, token_;
-  boost::asio::io_context ctx_{1};
-  http::client client_{ctx_.get_executor()};
 };
 
 struct measured {
@@ -156,9 +112,7 @@ class world {
     wait_for("the start of evp-backend", [&] { return fs::exists(data / "ready.json") || !backend_->running(); });
     if (!backend_->running()) give_up("evp-backend ended: " + text_of(folder_ / "backend.log"));
     facts_ = json::parse(text_of(data / "ready.json"));
-    std::string token = text_of(data / "admin.token");
-    while (!token.empty() && token.back() == '\n') token.pop_back();
-    api_ = std::make_unique<rest>(std::string(facts_.at("rest").as_string()), std::move(token));
+    api_ = std::make_unique<rest>(std::string(facts_.at("rest").as_string()), text_of(data / "admin.token"));
     for (const auto* server : {&plain_, &tls_}) {
       json::object body{
           {"type", "AWS"},          {"name", server == &tls_ ? "tls" : "plain"}, {"endpoint", server->url()},

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -17,7 +18,8 @@ extern char** environ;
 namespace evp::bench {
 
 namespace {
-pid_t spawn(const std::vector<std::string>& command, const std::string& log, const environment& env) {
+pid_t spawn(const std::vector<std::string>& command, const std::string& log, const environment& env,
+            bool as_group = false) {
   std::vector<char*> arguments, variables;
   for (const auto& a : command) arguments.push_back(const_cast<char*>(a.c_str()));
   arguments.push_back(nullptr);
@@ -31,21 +33,33 @@ pid_t spawn(const std::vector<std::string>& command, const std::string& log, con
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, as_group ? POSIX_SPAWN_SETPGROUP : 0);
   pid_t pid = 0;
-  const int failed = ::posix_spawnp(&pid, command[0].c_str(), &files, nullptr, arguments.data(), variables.data());
+  const int failed = ::posix_spawnp(&pid, command[0].c_str(), &files, &attributes, arguments.data(), variables.data());
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   if (failed) give_up("can't start " + command[0] + ": build it or install it");
   return pid;
 }
 }  // namespace
 
-program::program(std::vector<std::string> command, const std::string& log, environment env)
-    : pid_(spawn(command, log, env)) {}
+program::program(std::vector<std::string> command, const std::string& log, environment env, bool as_group)
+    : pid_(spawn(command, log, env, as_group)), is_group_(as_group) {}
 
 program::~program() {
   if (pid_ == 0) return;
   ::kill(pid_, SIGTERM);
   ::waitpid(pid_, nullptr, 0);
+}
+
+void program::kill() {
+  if (is_group_ && pid_ != 0) ::kill(-pid_, SIGKILL);
+  if (!running()) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+  pid_ = 0;
 }
 
 bool program::running() {
@@ -70,7 +84,7 @@ long kilobytes(pid_t pid, const std::string& file, const std::string& name) {
 }
 
 void give_up(const std::string& why) {
-  std::fprintf(stderr, "evp-bench-upload: %s\n", why.c_str());
+  std::fprintf(stderr, "%s: %s\n", program_invocation_short_name, why.c_str());
   std::exit(1);
 }
 

@@ -1,0 +1,316 @@
+// evp-faults: the proof that nothing accepted is lost. Many files go through the real programs while those are killed,
+// the network is cut and the storage misbehaves; then everything is mended, and promises are held against facts. After
+// that the same is done to a shell script with curl.
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <random>
+
+#include "curl_script.h"
+#include "judge.h"
+#include "schedule.h"
+#include "world.h"
+
+namespace evp::bench {
+namespace {
+
+namespace fs = io::fs;
+using clock = std::chrono::steady_clock;
+
+constexpr unsigned open_at_once = 300;                     // files that the module has handed over and not heard of
+constexpr auto settling_limit = std::chrono::minutes(15);  // a storage that was given up is probed every 10 minutes
+constexpr milliseconds tick(50), progress_every(1'000);
+
+struct options {
+  unsigned files = 10'000, minutes = 30;
+  std::uint64_t seed = 0;
+  bool with_curl = true, keep = false;
+};
+
+constexpr const char* usage =
+    "evp-faults: uploads files through the real backend, broker, runtime and storage (Ceph RGW) while all of them\n"
+    "are killed and restarted at random, the network is cut, grants expire, the storage answers 503 and 429, "
+    "withholds\n"
+    "answers, and the disk fills; then looks for lost, corrupt and doubled ones. The same for a script with curl "
+    "--retry.\n\n"
+    "Usage: evp-faults [--files N] [--minutes M] [--seed S] [--no-curl] [--keep]\n\n"
+    "  --files N     1 to 1000000 (10000)\n"
+    "  --minutes M   of faults at most, for each of the two; then everything is mended and must come to its end (30)\n"
+    "  --seed S      of the schedule of faults and of the files' bytes; printed (random)\n"
+    "  --no-curl     without the comparison\n"
+    "  --keep        leaves logs and records in the folder that is printed\n\n"
+    "Needs tools/install_packages build test; without root the network is cut at the programs' connections, and the "
+    "disk\n"
+    "is not filled. Prints a table, then one line of JSON. Exit status 1: something was lost, corrupt or doubled.\n";
+
+/// Who is put through the faults.
+struct contender {
+  const char* name;
+  std::function<void(fault)> begin, end;
+  std::function<bool()> is_over;
+  std::function<std::string()> progress;
+};
+
+struct storm_report {
+  std::array<unsigned, fault_names.size()> faults{};
+  std::array<unsigned, harm_names.size()> harms{};
+  double seconds = 0, settling_seconds = 0;
+  bool is_over = false;
+};
+
+void show(const contender& who, double seconds, const std::string& what) {
+  std::fprintf(stderr, "\r\033[K%s %4.0f s: %s, %s", who.name, seconds, who.progress().c_str(), what.c_str());
+}
+
+double seconds_since(clock::time_point t) { return std::chrono::duration<double>(clock::now() - t).count(); }
+
+storm_report put_through(const contender& who, world& w, const std::vector<fault_event>& plan, milliseconds limit) {
+  storm_report report;
+  std::multimap<milliseconds, fault> to_mend;
+  std::string last = "no fault yet";
+  const auto before = w.sky().counts();
+  const auto began = clock::now();
+  auto shown = began;
+  const auto go_on = [&](const std::string& what) {
+    w.tick();
+    if (clock::now() - shown >= progress_every) {
+      show(who, seconds_since(began), what);
+      shown = clock::now();
+    }
+    std::this_thread::sleep_for(tick);
+  };
+  w.rage();
+  for (auto next = plan.begin(); clock::now() - began < limit && !who.is_over(); go_on(last)) {
+    const auto now = std::chrono::duration_cast<milliseconds>(clock::now() - began);
+    for (; !to_mend.empty() && to_mend.begin()->first <= now; to_mend.erase(to_mend.begin()))
+      who.end(to_mend.begin()->second);
+    for (; next != plan.end() && next->at <= now; ++next) {
+      if (next->what == fault::disk && !w.is_root()) continue;
+      last = fault_names[std::size_t(next->what)];
+      ++report.faults[std::size_t(next->what)];
+      who.begin(next->what);
+      to_mend.emplace(now + next->lasts, next->what);
+    }
+  }
+  report.seconds = seconds_since(began);
+  for (const auto& [when, what] : to_mend) who.end(what);
+  w.calm();
+  const auto calm = clock::now();
+  while (!who.is_over() && clock::now() - calm < settling_limit) go_on("no more faults");
+  report.settling_seconds = seconds_since(calm);
+  report.is_over = who.is_over();
+  const auto after = w.sky().counts();
+  for (std::size_t i = 0; i < after.size(); ++i) report.harms[i] = after[i] - before[i];
+  std::fprintf(stderr, "\r\033[K");
+  return report;
+}
+
+struct ours_report {
+  storm_report storm;
+  verdict found;
+  unsigned lives = 0, ended_by_itself = 0, put_again = 0;
+};
+
+ours_report run_ours(const options& o, const place& p, world& w, objects& storage) {
+  const auto folder = p.folder / "records";
+  fs::create_directories(folder);
+  ::chmod(folder.c_str(), 0777);  // the module has a user of its own
+  const std::string order = std::to_string(o.seed) + " " + std::to_string(o.files) + " " + std::to_string(open_at_once);
+  w.start_device(order, w.is_root() ? folder : ".");
+  record_reader reader(w.is_root() ? folder / "records" : p.device() / "instances/uploader/default_workspace/records");
+  contender who{"evp", [&](fault f) { w.begin(f); }, [&](fault f) { w.end(f); }, {}, {}};
+  who.is_over = [&] {
+    const auto& r = reader.read();
+    return r.accepted >= o.files && r.ended >= r.accepted;
+  };
+  who.progress = [&] {
+    const auto& r = reader.read();
+    return std::to_string(r.accepted) + " accepted, " + std::to_string(r.ended) + " ended";
+  };
+  ours_report report;
+  const milliseconds limit = std::chrono::minutes(o.minutes);
+  report.storm = put_through(who, w, make_schedule(o.seed, limit), limit);
+  auto api = w.api();
+  const auto& r = reader.read();
+  std::fprintf(stderr, "looking at %u files in the storage ...\n", r.accepted);
+  report.found = judge(r, o.seed, storage, read_ledger(api));
+  report.lives = r.lives;
+  report.ended_by_itself = w.ended_by_itself();
+  for (const auto& [path, count] : w.sky().puts()) report.put_again += count > 1;
+  w.stop_device();
+  return report;
+}
+
+struct curl_report {
+  storm_report storm;
+  curl_result found;
+};
+
+curl_report run_curl(const options& o, const place& p, world& w, objects& storage) {
+  std::fprintf(stderr, "making the files of the comparison ...\n");
+  curl_script script(w, storage, p, o.seed, o.files);
+  contender who{"curl", {}, {}, [&] { return script.is_over(); }, {}};
+  who.progress = [&] { return std::to_string(script.done()) + " done"; };
+  who.begin = [&](fault f) {
+    if (f == fault::runtime) script.kill();
+    if (f == fault::gateway || f == fault::network || f == fault::storm) w.begin(f);
+  };
+  who.end = [&](fault f) {
+    if (f == fault::runtime) script.start();
+    if (f == fault::gateway || f == fault::network || f == fault::storm) w.end(f);
+  };
+  curl_report report;
+  const milliseconds limit = std::chrono::minutes(o.minutes);
+  script.start();
+  report.storm = put_through(who, w, make_schedule(o.seed, limit), limit);
+  script.kill();
+  std::fprintf(stderr, "looking at %u files in the storage ...\n", o.files);
+  report.found = script.judge(storage, o.seed);
+  report.found.is_over = report.storm.is_over;
+  return report;
+}
+
+json::object counts(const storm_report& r) {
+  json::object faults, harms;
+  for (std::size_t i = 0; i < fault_names.size(); ++i) faults[fault_names[i]] = r.faults[i];
+  for (std::size_t i = 0; i < harm_names.size(); ++i) harms[harm_names[i]] = r.harms[i];
+  return {{"seconds", r.seconds}, {"settlingSeconds", r.settling_seconds}, {"faults", faults}, {"exchanges", harms}};
+}
+
+void row(const char* name, double ours, const double* curl) {
+  std::printf("%-34s %9.0f", name, ours);
+  if (curl) std::printf(" %13.0f", *curl);
+  std::printf("\n");
+}
+
+void print(const options& o, bool is_root, const ours_report& a, const curl_report* b) {
+  std::printf("%u files, seed %llu; %s; %s\n", o.files, (unsigned long long)o.seed,
+              is_root ? "network cut in a namespace of its own" : "no root: network cut at the connections",
+              is_root ? "disk filled (a tmpfs)" : "disk not filled");
+  std::printf("%-34s %9s%s\n", "", "evp", b ? "  curl --retry" : "");
+  const auto both = [&](const char* name, double ours, double curl) { row(name, ours, b ? &curl : nullptr); };
+  const auto of_storm = [&](const char* name, auto value) { both(name, value(a.storm), b ? value(b->storm) : 0); };
+  of_storm("seconds of faults", [](const auto& r) { return r.seconds; });
+  of_storm("seconds until all had ended, then", [](const auto& r) { return r.settling_seconds; });
+  for (std::size_t i = 0; i < fault_names.size(); ++i)
+    of_storm(fault_names[i], [i](const auto& r) { return double(r.faults[i]); });
+  for (std::size_t i = 0; i < harm_names.size(); ++i)
+    of_storm((std::string("storage: ") + harm_names[i]).c_str(), [i](const auto& r) { return double(r.harms[i]); });
+  both("taken over", a.found.accepted, o.files);
+  both("ended well", a.found.succeeded, b ? b->found.succeeded : 0);
+  both("ended as a failure that was told", a.found.failed, b ? b->found.lost - b->found.unnoticed : 0);
+  row("told again in a later life", a.found.told_again, nullptr);
+  row("ended by itself (a program)", a.ended_by_itself, nullptr);
+  both("stored more than once", a.put_again, b ? b->found.doubled : 0);
+  both("LOST", a.found.lost, b ? b->found.lost : 0);
+  both("CORRUPT", a.found.corrupt, b ? b->found.corrupt : 0);
+  row("DOUBLED OUTCOMES", a.found.doubled, nullptr);
+  for (const auto& text : a.found.offences) std::printf("  %s\n", text.c_str());
+  auto ours = counts(a.storm);
+  ours["accepted"] = a.found.accepted;
+  ours["succeeded"] = a.found.succeeded;
+  ours["failed"] = a.found.failed;
+  ours["unrecorded"] = a.found.unrecorded;
+  ours["toldAgain"] = a.found.told_again;
+  ours["lives"] = a.lives;
+  ours["endedByItself"] = a.ended_by_itself;
+  ours["storedAgain"] = a.put_again;
+  ours["lost"] = a.found.lost;
+  ours["corrupt"] = a.found.corrupt;
+  ours["doubled"] = a.found.doubled;
+  json::object all{{"files", o.files}, {"seed", o.seed}, {"root", is_root}, {"evp", ours}};
+  if (b) {
+    auto theirs = counts(b->storm);
+    theirs["succeeded"] = b->found.succeeded;
+    theirs["lost"] = b->found.lost;
+    theirs["lostUnnoticed"] = b->found.unnoticed;
+    theirs["corrupt"] = b->found.corrupt;
+    theirs["storedAgain"] = b->found.doubled;
+    theirs["starts"] = b->found.starts;
+    theirs["isOver"] = b->found.is_over;
+    all["curl"] = theirs;
+  }
+  std::printf("%s\n", json::serialize(all).c_str());
+}
+
+int run(const options& o, const place& p) {
+  world w(p, o.seed);
+  objects storage(w.storage());
+  const auto ours = run_ours(o, p, w, storage);
+  std::optional<curl_report> curl;
+  if (o.with_curl) curl = run_curl(o, p, w, storage);
+  print(o, w.is_root(), ours, curl ? &*curl : nullptr);
+  const bool is_kept = ours.found.lost + ours.found.corrupt + ours.found.doubled + ours.ended_by_itself == 0;
+  return is_kept && ours.found.accepted >= o.files ? 0 : 1;
+}
+
+options read_options(int argc, char** argv) {
+  options o;
+  o.seed = std::random_device()() % 1'000'000;
+  const auto number = [&](int& i, std::uint64_t most) -> std::uint64_t {
+    char* end = nullptr;
+    const auto n = i + 1 < argc ? std::strtoull(argv[i + 1], &end, 10) : 0;
+    if (!end || *end != '\0' || argv[i + 1][0] < '0' || argv[i + 1][0] > '9' || n > most) {
+      std::fprintf(stderr, "evp-faults: %s needs a number up to %llu\n", argv[i], (unsigned long long)most);
+      std::exit(2);
+    }
+    ++i;
+    return n;
+  };
+  for (int i = 1; i < argc; ++i) {
+    const std::string a = argv[i];
+    if (a == "--files") {
+      o.files = std::max(1u, unsigned(number(i, 1'000'000)));
+    } else if (a == "--minutes") {
+      o.minutes = std::max(1u, unsigned(number(i, 10'000)));
+    } else if (a == "--seed") {
+      o.seed = number(i, ~0ull >> 1);
+    } else if (a == "--no-curl") {
+      o.with_curl = false;
+    } else if (a == "--keep") {
+      o.keep = true;
+    } else {
+      const bool is_help = a == "--help" || a == "-h";
+      std::fputs(usage, is_help ? stdout : stderr);
+      std::exit(is_help ? 0 : 2);
+    }
+  }
+  return o;
+}
+
+pid_t worker = 0;
+
+}  // namespace
+}  // namespace evp::bench
+
+/// The work is done by a child; whatever becomes of it, this process cleans up after it.
+int main(int argc, char** argv) {
+  using namespace evp::bench;
+  const auto o = read_options(argc, argv);
+  std::string pattern = (fs::temp_directory_path() / "evp-faults-XXXXXX").string();
+  if (!::mkdtemp(pattern.data())) give_up("can't make a folder in " + fs::temp_directory_path().string());
+  ::chmod(pattern.c_str(), 0711);  // modules run as users of their own
+  const place p{pattern, ::getpid()};
+  std::fprintf(stderr, "seed %llu, folder %s\n", (unsigned long long)o.seed, pattern.c_str());
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // the storage's daemons come to this process when the worker is gone
+  worker = ::fork();
+  if (worker < 0) give_up("can't fork");
+  if (worker == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    std::exit(run(o, p));
+  }
+  for (const int s : {SIGINT, SIGTERM, SIGHUP}) ::signal(s, [](int) { ::kill(worker, SIGKILL); });
+  int status = 0;
+  for (pid_t ended = 0; ended != worker;) ended = ::waitpid(-1, &status, 0);
+  if (o.keep) std::fprintf(stderr, "kept: %s\n", pattern.c_str());
+  clean_up(p, o.keep);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 130;
+}

@@ -1,0 +1,49 @@
+// Holds what the module was promised and told against what the storage has and the ledger says.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "auth/sigv4.h"
+#include "records.h"
+#include "rest.h"
+#include "world.h"
+
+namespace evp::bench {
+
+/// The storage itself, asked directly.
+class objects {
+ public:
+  explicit objects(const storage_access& s);
+  /// What a device would get: a URL by which to PUT the object at that authority, good for hours.
+  std::string put_url(const std::string& authority, const std::string& path) const;
+  enum class state { right, wrong, missing };
+  /// Compares size and SHA-256 with those of the file.
+  state check(const std::string& path, std::uint64_t seed, unsigned number);
+
+ private:
+  secret presign(std::string method, const std::string& authority, const std::string& path) const;
+  std::string authority_;
+  auth::sigv4_signer signer_;
+  boost::asio::io_context ctx_{1};
+  http::client client_{ctx_.get_executor()};
+};
+
+struct verdict {
+  unsigned accepted = 0, succeeded = 0, failed = 0;
+  unsigned unrecorded = 0;  ///< carried out, but the module died before it had written down that it was accepted
+  unsigned told_again = 0;  ///< the same outcome once more, in a later life: its id tells
+  unsigned lost = 0, corrupt = 0, doubled = 0;
+  std::vector<std::string> offences;  ///< the first ones, in words
+};
+
+/// The ledger, by object: the states of its grants.
+using ledger_states = std::map<std::string, std::multiset<std::string>>;
+ledger_states read_ledger(rest& api);
+
+verdict judge(const records& r, std::uint64_t seed, objects& storage, const ledger_states& ledger);
+
+}  // namespace evp::bench
