@@ -27,7 +27,7 @@ std::string path_of(unsigned number) { return "/evp/curl/" + std::to_string(numb
 
 }  // namespace
 
-curl_script::curl_script(world& w, objects& storage, const place& p, std::uint64_t seed, unsigned files)
+curl_script::curl_script(world& w, const objects& storage, const place& p, std::uint64_t seed, unsigned files)
     : world_(w), folder_(p.folder / "curl"), files_(files) {
   fs::create_directories(folder_ / "files");
   std::ofstream(folder_ / "put") << script;
@@ -63,18 +63,19 @@ unsigned curl_script::done() const {
   return unsigned(std::count(std::istreambuf_iterator<char>(in), {}, '\n'));
 }
 
-curl_result curl_script::judge(objects& storage, std::uint64_t seed) const {
+curl_result curl_script::judge(const objects& storage, std::uint64_t seed) const {
   curl_result r;
   r.starts = starts_;
   std::vector<bool> is_done(files_);
   std::ifstream in(folder_ / "done");
   for (unsigned n; in >> n;) is_done.at(n) = true;
   r.succeeded = unsigned(std::count(is_done.begin(), is_done.end(), true));
-  for (unsigned n = 0; n < files_; ++n) {
-    const auto found = storage.check(path_of(n), seed, n);
-    r.lost += found == objects::state::missing;
-    r.unnoticed += found == objects::state::missing && is_done[n];
-    r.corrupt += found == objects::state::wrong;
+  std::map<std::string, unsigned> numbers;
+  for (unsigned n = 0; n < files_; ++n) numbers.emplace(path_of(n), n);
+  for (const auto& [path, is] : storage.check(numbers, seed)) {
+    r.lost += is == objects::state::missing;
+    r.unnoticed += is == objects::state::missing && is_done[numbers.at(path)];
+    r.corrupt += is == objects::state::wrong;
   }
   for (const auto& [path, count] : world_.sky().puts()) r.doubled += path.starts_with("/evp/curl/") && count > 1;
   return r;

@@ -19,13 +19,13 @@ struct curl_result {
 /// after a kill goes on there. A file that curl gives up on is left to the next start.
 class curl_script {
  public:
-  curl_script(world& w, objects& storage, const place& p, std::uint64_t seed, unsigned files);
+  curl_script(world& w, const objects& storage, const place& p, std::uint64_t seed, unsigned files);
   /// Starts it, unless it runs or has come to its end.
   void start();
   void kill();
   bool is_over();
   unsigned done() const;
-  curl_result judge(objects& storage, std::uint64_t seed) const;
+  curl_result judge(const objects& storage, std::uint64_t seed) const;
 
  private:
   world& world_;

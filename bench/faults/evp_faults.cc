@@ -119,7 +119,7 @@ struct ours_report {
   unsigned lives = 0, ended_by_itself = 0, put_again = 0;
 };
 
-ours_report run_ours(const options& o, const place& p, world& w, objects& storage) {
+ours_report run_ours(const options& o, const place& p, world& w, const objects& storage) {
   const auto folder = p.folder / "records";
   fs::create_directories(folder);
   ::chmod(folder.c_str(), 0777);  // the module has a user of its own
@@ -154,7 +154,7 @@ struct curl_report {
   curl_result found;
 };
 
-curl_report run_curl(const options& o, const place& p, world& w, objects& storage) {
+curl_report run_curl(const options& o, const place& p, world& w, const objects& storage) {
   std::fprintf(stderr, "making the files of the comparison ...\n");
   curl_script script(w, storage, p, o.seed, o.files);
   contender who{"curl", {}, {}, [&] { return script.is_over(); }, {}};
@@ -243,7 +243,7 @@ void print(const options& o, bool is_root, const ours_report& a, const curl_repo
 
 int run(const options& o, const place& p) {
   world w(p, o.seed);
-  objects storage(w.storage());
+  const objects storage(w.storage());
   const auto ours = run_ours(o, p, w, storage);
   std::optional<curl_report> curl;
   if (o.with_curl) curl = run_curl(o, p, w, storage);
