@@ -203,6 +203,8 @@ void world::act(send_report& a) {
     } else if (const auto o = objects_.find(g->second.name);
                o == objects_.end() || o->second.size() != g->second.size) {
       failure = error(errc::data_corrupt, "not the file that was reported");
+    } else if (r.result.bytes != g->second.size) {
+      violated(g->second.name + " is in the storage, and reported with another size");
     }
     message([this, reqid = r.reqid, failure] { step(event(report_answered{reqid, failure})); });
   });
@@ -277,9 +279,13 @@ transfer_result world::put(const start_transfer& t, const journal::accepted& wha
   if (auto problem = read(what, bytes)) return std::move(*problem);
   auto r = answer_of_storage();
   const bool lost_answer = r.failure && chance(30);  // the storage has it, and we don't know
-  if (r.status == 201 || lost_answer)
+  if (t.part) bytes = bytes.substr(t.part->offset, t.part->length);
+  const auto g = t.part ? grants_.find(t.grant.grant_id) : grants_.end();
+  if ((r.status == 201 || lost_answer) && g != grants_.end())
+    g->second.parts[t.part->number] = bytes;
+  else if ((r.status == 201 || lost_answer) && !t.part)
     objects_[t.grant.url.reveal().substr(t.grant.url.reveal().rfind('/') + 1)] = bytes;
-  if (!r.failure && !what.sha256.empty() && sha256(bytes) != what.sha256) {
+  if (!t.part && !r.failure && !what.sha256.empty() && sha256(bytes) != what.sha256) {
     r.failure = error(errc::data_corrupt, "the file");
     r.failure_errno = ESTALE;
     return r;

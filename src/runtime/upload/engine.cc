@@ -49,12 +49,15 @@ void engine::on(submitted e) {
     op->second.grant.certificate_id = began.certificate_id;
     op->second.grant.plan = began.plan;
     begin_parts(op);
-    for (const auto n : began.done)
-      if (n >= 1 && n <= op->second.parts->done.size() && !op->second.parts->done[n - 1]) {
-        op->second.parts->done[n - 1] = true;
-        ++op->second.parts->done_count;
-      }
-    op->second.parts->noted = true;
+    auto& p = *op->second.parts;
+    for (const auto n : began.done) {
+      if (n < 1 || n > p.done.size() || p.done[n - 1]) continue;
+      p.done[n - 1] = true;
+      ++p.done_count;
+      const auto before = (n - 1) * p.plan.part_bytes;
+      p.bytes += std::min(p.plan.part_bytes, began.file_bytes - std::min(before, began.file_bytes));
+    }
+    p.noted = true;
     move(op, stage::ready);
   } else if (op->second.order.own) {
     op->second.grant = *op->second.order.own;

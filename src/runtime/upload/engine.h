@@ -89,6 +89,7 @@ struct plan_before {
   std::string grant_id, certificate_id;
   upload::plan plan;           ///< without parts: they are asked for
   std::vector<unsigned> done;  ///< the storage has these
+  std::uint64_t file_bytes = 0;
 };
 
 struct order {

@@ -55,7 +55,7 @@ bool engine::start_part(operation_map::iterator op) {
   }
   if (!p.noted) {
     p.noted = true;
-    out_.push_back(note_plan{op->first, {o.grant.grant_id, o.grant.certificate_id, p.plan, {}}});
+    out_.push_back(note_plan{op->first, {o.grant.grant_id, o.grant.certificate_id, p.plan, {}, 0}});
   }
   p.running.emplace(n, found->second.expect);
   ++storages_[o.order.storage].running;

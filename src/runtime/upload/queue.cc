@@ -270,6 +270,7 @@ void queue::activate(operation_id id) {
     o.began->plan.part_bytes = begun.part_bytes;
     o.began->plan.part_count = begun.part_count;
     o.began->plan.parallel = begun.parallel;
+    o.began->file_bytes = what.size;
     for (const auto& part : p->second.parts) o.began->done.push_back(part.number);
   }
   x.at = state::active;
