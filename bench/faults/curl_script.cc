@@ -50,10 +50,11 @@ void curl_script::start() {
                                       folder_ / "log", environment{}, true);
 }
 
-void curl_script::kill() {
-  if (!script_ || is_over()) return;
+bool curl_script::kill() {
+  if (!script_ || killed_ || is_over()) return false;
   script_->kill();
   killed_ = true;
+  return true;
 }
 
 bool curl_script::is_over() { return script_ && !killed_ && !script_->running(); }

@@ -22,7 +22,8 @@ class curl_script {
   curl_script(world& w, const objects& storage, const place& p, std::uint64_t seed, unsigned files);
   /// Starts it, unless it runs or has come to its end.
   void start();
-  void kill();
+  /// False where it did not run.
+  bool kill();
   bool is_over();
   unsigned done() const;
   curl_result judge(const objects& storage, std::uint64_t seed) const;

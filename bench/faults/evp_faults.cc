@@ -54,7 +54,8 @@ constexpr const char* usage =
 /// Who is put through the faults.
 struct contender {
   const char* name;
-  std::function<void(fault)> begin, end;
+  std::function<bool(fault)> begin;  ///< false: it did not happen, or not to this one
+  std::function<void(fault)> end;
   std::function<bool()> is_over;
   std::function<std::string()> progress;
 };
@@ -93,10 +94,9 @@ storm_report put_through(const contender& who, world& w, const std::vector<fault
     for (; !to_mend.empty() && to_mend.begin()->first <= now; to_mend.erase(to_mend.begin()))
       who.end(to_mend.begin()->second);
     for (; next != plan.end() && next->at <= now; ++next) {
-      if (next->what == fault::disk && !w.is_root()) continue;
-      last = fault_names[std::size_t(next->what)];
-      ++report.faults[std::size_t(next->what)];
-      who.begin(next->what);
+      const bool happened = who.begin(next->what);
+      if (happened) last = fault_names[std::size_t(next->what)];
+      report.faults[std::size_t(next->what)] += happened;
       to_mend.emplace(now + next->lasts, next->what);
     }
   }
@@ -126,7 +126,7 @@ ours_report run_ours(const options& o, const place& p, world& w, const objects& 
   const std::string order = std::to_string(o.seed) + " " + std::to_string(o.files) + " " + std::to_string(open_at_once);
   w.start_device(order, w.is_root() ? folder : ".");
   record_reader reader(w.is_root() ? folder / "records" : p.device() / "instances/uploader/default_workspace/records");
-  contender who{"evp", [&](fault f) { w.begin(f); }, [&](fault f) { w.end(f); }, {}, {}};
+  contender who{"evp", [&](fault f) { return w.begin(f); }, [&](fault f) { w.end(f); }, {}, {}};
   who.is_over = [&] {
     const auto& r = reader.read();
     return r.accepted >= o.files && r.ended >= r.accepted;
@@ -159,13 +159,11 @@ curl_report run_curl(const options& o, const place& p, world& w, const objects& 
   curl_script script(w, storage, p, o.seed, o.files);
   contender who{"curl", {}, {}, [&] { return script.is_over(); }, {}};
   who.progress = [&] { return std::to_string(script.done()) + " done"; };
-  who.begin = [&](fault f) {
-    if (f == fault::runtime) script.kill();
-    if (f == fault::gateway || f == fault::network || f == fault::storm) w.begin(f);
-  };
+  const auto concerns = [](fault f) { return f == fault::gateway || f == fault::network || f == fault::storm; };
+  who.begin = [&](fault f) { return f == fault::runtime ? script.kill() : concerns(f) && w.begin(f); };
   who.end = [&](fault f) {
     if (f == fault::runtime) script.start();
-    if (f == fault::gateway || f == fault::network || f == fault::storm) w.end(f);
+    if (concerns(f)) w.end(f);
   };
   curl_report report;
   const milliseconds limit = std::chrono::minutes(o.minutes);
@@ -207,7 +205,10 @@ void print(const options& o, bool is_root, const ours_report& a, const curl_repo
   both("taken over", a.found.accepted, o.files);
   both("ended well", a.found.succeeded, b ? b->found.succeeded : 0);
   both("ended as a failure that was told", a.found.failed, b ? b->found.lost - b->found.unnoticed : 0);
+  row("refused (disk full), then again", a.found.refused, nullptr);
   row("told again in a later life", a.found.told_again, nullptr);
+  row("grants given", a.found.grants, nullptr);
+  row("grants that ended unused", a.found.grants - a.found.grants_verified, nullptr);
   row("ended by itself (a program)", a.ended_by_itself, nullptr);
   both("stored more than once", a.put_again, b ? b->found.doubled : 0);
   both("LOST", a.found.lost, b ? b->found.lost : 0);
@@ -218,6 +219,9 @@ void print(const options& o, bool is_root, const ours_report& a, const curl_repo
   ours["accepted"] = a.found.accepted;
   ours["succeeded"] = a.found.succeeded;
   ours["failed"] = a.found.failed;
+  ours["refused"] = a.found.refused;
+  ours["grants"] = a.found.grants;
+  ours["grantsUnused"] = a.found.grants - a.found.grants_verified;
   ours["unrecorded"] = a.found.unrecorded;
   ours["toldAgain"] = a.found.told_again;
   ours["lives"] = a.lives;

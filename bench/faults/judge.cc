@@ -115,8 +115,13 @@ verdict judge(const records& r, std::uint64_t seed, const objects& storage, cons
     ++counter;
     if (v.offences.size() < offences_max) v.offences.push_back(name_of(k) + ": " + what);
   };
+  for (const auto& [object, states] : ledger) {
+    v.grants += unsigned(states.size());
+    v.grants_verified += unsigned(states.count("verified"));
+  }
   for (const auto& [key, a] : r.attempts) {
     v.accepted += a.accepted;
+    v.refused += a.refused;
     if (a.told.empty()) {
       if (a.accepted) offence(v.lost, key, "accepted, and its outcome was never told");
       continue;

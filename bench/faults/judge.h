@@ -33,6 +33,8 @@ class objects {
 
 struct verdict {
   unsigned accepted = 0, succeeded = 0, failed = 0;
+  unsigned refused = 0;  ///< attempts; the file was offered again
+  unsigned grants = 0, grants_verified = 0;
   unsigned unrecorded = 0;  ///< carried out, but the module died before it had written down that it was accepted
   unsigned told_again = 0;  ///< the same outcome once more, in a later life: its id tells
   unsigned lost = 0, corrupt = 0, doubled = 0;

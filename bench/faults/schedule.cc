@@ -13,9 +13,9 @@ struct habit {
   int least_ms, most_ms;
 };
 constexpr habit habits[] = {
-    {fault::runtime, 12, 0, 3'000},   {fault::backend, 20, 0, 4'000},    {fault::broker, 20, 0, 0},
-    {fault::gateway, 20, 0, 4'000},   {fault::network, 25, 500, 20'000}, {fault::storm, 25, 2'000, 10'000},
-    {fault::disk, 35, 2'000, 10'000},
+    {fault::runtime, 20, 0, 3'000},   {fault::backend, 30, 0, 4'000},    {fault::broker, 30, 0, 0},
+    {fault::gateway, 40, 0, 4'000},   {fault::network, 40, 500, 20'000}, {fault::storm, 45, 2'000, 10'000},
+    {fault::disk, 60, 2'000, 10'000},
 };
 
 }  // namespace

@@ -172,19 +172,25 @@ void world::stop_device() {
   backend_.reset();
 }
 
-void world::begin(fault what) {
+bool world::begin(fault what) {
   active_[std::size_t(what)] = true;
+  const auto kill = [](program& p) {
+    const bool is_there = p.running();
+    p.kill();
+    return is_there;
+  };
   switch (what) {
-    case fault::runtime: runtime_->kill(); break;
-    case fault::backend: backend_->kill(); break;
-    case fault::broker:
-      for (const auto broker : children_of(backend_->pid())) ::kill(broker, SIGKILL);
-      break;
-    case fault::gateway: gateway_->kill(); break;
-    case fault::network: link(false); break;
-    case fault::storm: sky_.set(storm_harms); break;
-    case fault::disk: fill_disk(); break;
+    case fault::runtime: return kill(*runtime_);
+    case fault::backend: return kill(*backend_);
+    case fault::gateway: return kill(*gateway_);
+    case fault::network: link(false); return true;
+    case fault::storm: sky_.set(storm_harms); return true;
+    case fault::disk: return fill_disk();
+    case fault::broker: break;
   }
+  const auto brokers = backend_->running() ? children_of(backend_->pid()) : std::set<pid_t>();
+  for (const auto broker : brokers) ::kill(broker, SIGKILL);
+  return !brokers.empty();
 }
 
 void world::end(fault what) {
@@ -220,15 +226,16 @@ void world::link(bool is_up) {
   if (!at_device) time_of({"ip", "link", "set", place_.link() + "a", state});
 }
 
-/// To the last byte, and again what was freed meanwhile.
-void world::fill_disk() {
-  if (!is_root_) return;
+/// To the last byte; called again, what was freed meanwhile.
+bool world::fill_disk() {
+  if (!is_root_) return false;
   struct statvfs disk {};
   const io::unique_fd ballast(::open((place_.device() / "ballast").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   struct stat have {};
-  if (!ballast || ::fstat(ballast.get(), &have) != 0 || ::fstatvfs(ballast.get(), &disk) != 0) return;
+  if (!ballast || ::fstat(ballast.get(), &have) != 0 || ::fstatvfs(ballast.get(), &disk) != 0) return false;
   for (auto more = off_t(disk.f_bavail * disk.f_frsize); more > 0; more /= 2)
-    if (::fallocate(ballast.get(), 0, have.st_size, more) == 0) return;
+    if (::fallocate(ballast.get(), 0, have.st_size, more) == 0) break;
+  return true;
 }
 
 void world::tick() {
@@ -257,6 +264,8 @@ void clean_up(const place& p, bool keep_logs) {
   }
   if (::geteuid() == 0) {
     ::umount2(p.device().c_str(), MNT_DETACH);
+    // The link first: connections that are not quite closed keep a namespace alive for a while.
+    if (fs::exists("/sys/class/net/" + p.link() + "a")) time_of({"ip", "link", "delete", p.link() + "a"});
     if (fs::exists("/run/netns/" + p.network())) time_of({"ip", "netns", "delete", p.network()});
   }
   std::error_code ignored;

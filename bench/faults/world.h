@@ -37,7 +37,8 @@ class world {
   void start_device(const std::string& order, const io::fs::path& records);
   /// From now on the storage misbehaves a little, all the time.
   void rage();
-  void begin(fault what);
+  /// False where there is nothing to harm at the moment.
+  bool begin(fault what);
   void end(fault what);
   /// Mends everything.
   void calm();
@@ -62,7 +63,7 @@ class world {
   void start_runtime();
   void make_network();
   void link(bool is_up);
-  void fill_disk();
+  bool fill_disk();
 
   place place_;
   bool is_root_;
