@@ -20,24 +20,27 @@ namespace fs = io::fs;
 using clock = std::chrono::steady_clock;
 
 constexpr unsigned open_at_once = 300;                     // files that the module has handed over and not heard of
+constexpr unsigned files_max = 20'000;                     // of both contenders: the storage has 2 GiB
 constexpr auto settling_limit = std::chrono::minutes(15);  // a storage that was given up is probed every 10 minutes
 constexpr milliseconds tick(50), progress_every(1'000);
 
-constexpr const char* usage =
-    "evp-faults: uploads files through the real backend, broker, runtime and storage (Ceph RGW) while all of them\n"
-    "are killed and restarted at random, the network is cut, grants expire, the storage answers 503 and 429, "
-    "withholds\n"
-    "answers, and the disk fills; then looks for lost, corrupt and doubled ones. The same for a script with curl "
-    "--retry.\n\n"
-    "Usage: evp-faults [--files N] [--minutes M] [--seed S] [--no-curl] [--keep]\n\n"
-    "  --files N     1 to 1000000 (10000)\n"
-    "  --minutes M   of faults at most, for each of the two; then everything is mended and must come to its end (30)\n"
-    "  --seed S      of the schedule of faults and of the files' bytes; printed (random)\n"
-    "  --no-curl     without the comparison\n"
-    "  --keep        leaves logs and records in the folder that is printed\n\n"
-    "Needs tools/install_packages build test; without root the network is cut at the programs' connections, and the "
-    "disk\n"
-    "is not filled. Prints a table, then one line of JSON. Exit status 1: something was lost, corrupt or doubled.\n";
+constexpr const char* usage = R"(evp-faults: uploads files through the real backend, broker, runtime and storage
+(Ceph RGW) while all of them are killed and restarted at random, the network is cut, grants expire, the storage answers
+503 and 429, withholds answers, and the disk fills; then looks for lost, corrupt and doubled ones. After that the same
+for a script with curl --retry. docs/faults.md says more.
+
+Usage: evp-faults [--files N] [--minutes M] [--seed S] [--no-curl] [--keep]
+
+  --files N     1 to 20000, of which the storage's memory holds two sets (10000)
+  --minutes M   of faults at most, for each of the two; then everything is mended and must come to its end (30)
+  --seed S      of the schedule of faults and of the files' bytes; printed (random)
+  --no-curl     without the comparison
+  --keep        leaves logs and records in the folder that is printed
+
+Needs tools/install_packages build test. Without root the network is cut at the programs' connections, and the disk is
+not filled. Prints a table, then one line of JSON. Exit status 1: something was lost, corrupt or doubled, a program
+ended by itself, or not all files could be handed over.
+)";
 
 /// Who is put through the faults.
 struct contender {
@@ -173,7 +176,7 @@ options read_options(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string a = argv[i];
     if (a == "--files") {
-      o.files = std::max(1u, unsigned(number(i, 1'000'000)));
+      o.files = std::max(1u, unsigned(number(i, files_max)));
     } else if (a == "--minutes") {
       o.minutes = std::max(1u, unsigned(number(i, 10'000)));
     } else if (a == "--seed") {

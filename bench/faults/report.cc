@@ -36,6 +36,7 @@ void print(const options& o, bool is_root, const ours_report& a, const curl_repo
   for (std::size_t i = 0; i < harm_names.size(); ++i)
     of_storm((std::string("storage: ") + harm_names[i]).c_str(), [i](const auto& r) { return double(r.harms[i]); });
   both("taken over", a.found.accepted, o.files);
+  row("taken over just before a kill", a.found.unrecorded, nullptr);
   both("ended well", a.found.succeeded, b ? b->found.succeeded : 0);
   both("ended as a failure that was told", a.found.failed, b ? b->found.lost - b->found.unnoticed : 0);
   row("refused (disk full), then again", a.found.refused, nullptr);
