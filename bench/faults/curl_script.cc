@@ -15,11 +15,10 @@ constexpr const char* script = R"(#!/bin/bash
 # Uploads files/NAME to URL for every line "NAME URL" of the list; what is done is not done again.
 touch done
 put() {
-  grep -qx "$1" done && return
   curl -sf -o /dev/null -H Expect: --connect-timeout 10 --max-time 60 --retry 5 -T "files/$1" "$2" && echo "$1" >>done
 }
 export -f put
-xargs -P 8 -L 1 bash -c 'put "$0" "$1"' <list
+awk 'FILENAME == "done" { done[$1]; next } !($1 in done)' done list | xargs -P 8 -L 1 bash -c 'put "$0" "$1"'
 exit 0
 )";
 

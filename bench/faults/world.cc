@@ -258,9 +258,11 @@ void world::tick() {
 }
 
 void clean_up(const place& p, bool keep_logs) {
+  // Whoever is killed may leave children, which come to us in turn.
   for (auto left = children_of(::getpid()); !left.empty(); left = children_of(::getpid())) {
     for (const auto child : left) ::kill(child, SIGKILL);
-    while (::waitpid(-1, nullptr, 0) > 0) {}
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {}
+    std::this_thread::sleep_for(milliseconds(10));
   }
   if (::geteuid() == 0) {
     ::umount2(p.device().c_str(), MNT_DETACH);
