@@ -22,7 +22,7 @@ awk 'FILENAME == "done" { done[$1]; next } !($1 in done)' done list | xargs -P 8
 exit 0
 )";
 
-std::string path_of(unsigned number) { return "/evp/curl/" + std::to_string(number); }
+std::string object_of(unsigned number) { return "curl/" + std::to_string(number); }
 
 }  // namespace
 
@@ -37,7 +37,7 @@ curl_script::curl_script(world& w, const objects& storage, const place& p, std::
     fault_file_bytes(seed, n, 0, bytes.data(), bytes.size());
     std::ofstream(folder_ / "files" / std::to_string(n), std::ios::binary)
         .write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
-    list << n << ' ' << storage.put_url(w.storage_relay(), path_of(n)) << '\n';
+    list << n << ' ' << storage.put_url(w.storage_relay(), object_of(n)) << '\n';
   }
 }
 
@@ -71,11 +71,11 @@ curl_result curl_script::judge(const objects& storage, std::uint64_t seed) const
   for (unsigned n; in >> n;) is_done.at(n) = true;
   r.succeeded = unsigned(std::count(is_done.begin(), is_done.end(), true));
   std::map<std::string, unsigned> numbers;
-  for (unsigned n = 0; n < files_; ++n) numbers.emplace(path_of(n), n);
-  for (const auto& [path, is] : storage.check(numbers, seed)) {
-    r.lost += is == objects::state::missing;
-    r.unnoticed += is == objects::state::missing && is_done[numbers.at(path)];
-    r.corrupt += is == objects::state::wrong;
+  for (unsigned n = 0; n < files_; ++n) numbers.emplace(object_of(n), n);
+  for (const auto& [object, is] : storage.check(numbers, seed)) {
+    r.lost += is == object_state::missing;
+    r.unnoticed += is == object_state::missing && is_done[numbers.at(object)];
+    r.corrupt += is == object_state::wrong;
   }
   for (const auto& [path, count] : world_.sky().puts()) r.doubled += path.starts_with("/evp/curl/") && count > 1;
   return r;

@@ -1,7 +1,7 @@
 // The comparison: what a careful shell script with curl makes of the same files under the same faults.
 #pragma once
 
-#include "judge.h"
+#include "objects.h"
 #include "world.h"
 
 namespace evp::bench {

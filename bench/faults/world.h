@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "objects.h"
 #include "relay.h"
 #include "rest.h"
 #include "schedule.h"
@@ -17,11 +18,6 @@ struct place {
   io::fs::path device() const { return folder / "device"; }
   std::string network() const { return "evp-faults-" + std::to_string(number); }
   std::string link() const { return "evpf" + std::to_string(number % 100'000); }
-};
-
-/// The storage's keys and where it listens, without relay.
-struct storage_access {
-  std::string authority, key, secret_key;
 };
 
 /// Storage, backend with its broker, runtime with its module, and the relays between them. One thread.
