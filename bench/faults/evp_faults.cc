@@ -224,13 +224,19 @@ int main(int argc, char** argv) {
   const place p{pattern, ::getpid()};
   std::fprintf(stderr, "seed %llu, folder %s\n", (unsigned long long)o.seed, pattern.c_str());
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // the storage's daemons come to this process when the worker is gone
+  sigset_t ends, before;               // wait until there is a worker to be ended
+  ::sigemptyset(&ends);
+  for (const int s : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&ends, s);
+  ::sigprocmask(SIG_BLOCK, &ends, &before);
   worker = ::fork();
   if (worker < 0) give_up("can't fork");
   if (worker == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
     std::exit(run(o, p));
   }
   for (const int s : {SIGINT, SIGTERM, SIGHUP}) ::signal(s, [](int) { ::kill(worker, SIGKILL); });
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
   int status = 0;
   for (pid_t ended = 0; ended != worker;) ended = ::waitpid(-1, &status, 0);
   if (o.keep) std::fprintf(stderr, "kept: %s\n", pattern.c_str());
