@@ -9,6 +9,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <cstdio>
+#include <fstream>
 #include <functional>
 #include <random>
 
@@ -24,6 +25,7 @@ using clock = std::chrono::steady_clock;
 constexpr unsigned open_at_once = 300;                     // files that the module has handed over and not heard of
 constexpr unsigned files_max = 20'000;                     // of both contenders: the storage has 2 GiB
 constexpr auto settling_limit = std::chrono::minutes(15);  // a storage that was given up is probed every 10 minutes
+constexpr std::size_t reasons_max = 20;
 constexpr milliseconds tick(50), progress_every(1'000);
 
 constexpr const char* usage = R"(evp-faults: uploads files through the real backend, broker, runtime and storage
@@ -138,6 +140,9 @@ ours_report run_ours(const options& o, const place& p, world& w, const objects& 
   report.lives = r.lives;
   report.ended_by_itself = w.ended_by_itself();
   for (const auto& [path, count] : w.sky().puts()) report.put_again += count > 1;
+  std::ifstream log(p.folder / "runtime.log");
+  for (std::string line; std::getline(log, line) && report.reasons.size() < reasons_max;)
+    if (line.find(" failed: ") != line.npos) report.reasons.push_back(line);
   w.stop_device();
   return report;
 }

@@ -49,6 +49,7 @@ void print(const options& o, bool is_root, const ours_report& a, const curl_repo
   both("CORRUPT", a.found.corrupt, b ? b->found.corrupt : 0);
   row("DOUBLED OUTCOMES", a.found.doubled, nullptr);
   for (const auto& text : a.found.offences) std::printf("  %s\n", text.c_str());
+  for (const auto& text : a.reasons) std::printf("  told as failed: %s\n", text.c_str());
   auto ours = counts(a.storm);
   ours["accepted"] = a.found.accepted;
   ours["succeeded"] = a.found.succeeded;

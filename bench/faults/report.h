@@ -24,6 +24,7 @@ struct ours_report {
   storm_report storm;
   verdict found;
   unsigned lives = 0, ended_by_itself = 0, put_again = 0;
+  std::vector<std::string> reasons;  ///< what the runtime said of files that it told as failed
 };
 
 struct curl_report {
