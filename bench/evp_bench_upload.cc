@@ -1,161 +1,222 @@
 // evp-bench-upload: what one upload through the whole system costs, beside curl on the same files and server.
 //
 // Starts the real evp-backend (with its broker), evp-runtime and a module, and a storage that forgets what it gets.
-// Each file of ours costs a grant, the PUT, a report and the backend's HEAD; curl only PUTs.
+// Each file of ours is durable before it is accepted and costs a grant, the PUT, a report and the backend's HEAD; curl
+// only PUTs.
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 
-#include "http/test_certificates.h"
-#include "programs.h"
-#include "rest.h"
-#include "storage_double.h"
+#include "upload_world.h"
 
 namespace evp::bench {
 namespace {
 
 namespace fs = io::fs;
+constexpr long long mib = 1 << 20;
 
-struct workload {
-  const char* name;
-  const char* storage;
-  int count, outstanding;
-  long long bytes;
-  double agent_s;  ///< what the public agent took (issue of the skeleton; another machine)
-};
-constexpr workload workloads[] = {
-    {"200 x 10 KB, sequential, http", "plain", 200, 1, 10'240, 0.19},
-    {"200 x 10 KB, 10 at once, http", "plain", 200, 10, 10'240, 29},
-    {"200 x 10 KB, sequential, https", "tls", 200, 1, 10'240, 18},
-    {"200 x 10 KB, 10 at once, https", "tls", 200, 10, 10'240, 33},
-    {"1 x 256 MB, http", "plain", 1, 1, 268'435'456, 0.23},
-    {"1 x 256 MB, https", "tls", 1, 1, 268'435'456, 1.16},
-};
-
-struct measured {
-  std::vector<double> ours_s, curl_s;
-};
+/// What the public agent took for the first six, on another machine: 0.19, 29, 18, 33, 0.23, 1.16 s.
+constexpr workload small[] = {{"200 x 10 KB, sequential, http", "plain", 200, 1, 10'240},
+                              {"200 x 10 KB, 10 at once, http", "plain", 200, 10, 10'240},
+                              {"200 x 10 KB, sequential, https", "tls", 200, 1, 10'240},
+                              {"200 x 10 KB, 10 at once, https", "tls", 200, 10, 10'240}};
+constexpr workload large[] = {{"1 x 256 MB, http", "plain", 1, 1, 256 * mib},
+                              {"1 x 256 MB, https", "tls", 1, 1, 256 * mib},
+                              {"1 x 2 GB in parts, https", "tls", 1, 1, 2048 * mib}};
+constexpr int pieces = 4;
+constexpr workload huge{"1 x 20 GB of holes, http", "plain", 1, 1, 20480 * mib};
+constexpr int queued_files = 10'000;
+constexpr int idle_seconds = 30;
 
 double median(std::vector<double> all) {
   std::sort(all.begin(), all.end());
   return all[all.size() / 2];
 }
 
-/// Everything that runs while it measures.
-class world {
- public:
-  explicit world(fs::path folder)
-      : folder_(std::move(folder)),
-        bin_(fs::read_symlink("/proc/self/exe").parent_path()),
-        plain_(std::nullopt),
-        tls_(files()) {
-    start_backend();
-    start_runtime();
+/// The median of one append of 4 KB with its fdatasync, in the folder that the runtime's journal is in.
+double median_sync(const fs::path& folder) {
+  const io::unique_fd file(::open((folder / "sync-probe").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600));
+  const std::string block(4096, 'x');
+  std::vector<double> all;
+  for (int i = 0; i < 200; ++i) {
+    const auto began = std::chrono::steady_clock::now();
+    if (::write(file.get(), block.data(), block.size()) < 0 || ::fdatasync(file.get()) != 0) give_up("can't sync");
+    all.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
   }
+  ::unlink((folder / "sync-probe").c_str());
+  return median(all);
+}
 
-  double ours(const workload& w) {
-    json::object params{{"count", w.count}, {"bytes", w.bytes}, {"outstanding", w.outstanding}, {"storage", w.storage}};
-    json::object body{{"params", std::move(params)}, {"timeLimit", "PT60S"}};
-    const auto answer = api_->call("POST", "/v1/devices/bench/commands/bench/run", json::serialize(body));
-    const auto& said = answer.at("response");
-    if (!said.is_object()) give_up("the module answered " + json::serialize(answer));
-    if (said.at("failed").as_int64() != 0) give_up("an upload failed; see " + (folder_ / "runtime.log").string());
-    return said.at("ms").to_number<double>() / 1e3;
-  }
+/// Of a running process, from /proc/<pid>/stat.
+double cpu_seconds(pid_t pid) {
+  const auto text = text_of("/proc/" + std::to_string(pid) + "/stat");
+  const char* at = text.c_str() + text.rfind(')');
+  long user = 0, system = 0;
+  std::sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user, &system);
+  return double(user + system) / double(::sysconf(_SC_CLK_TCK));
+}
 
-  /// One curl process with kept-alive connections. The module's own files, so that both read the same page cache.
-  double curl(const workload& w) {
-    const auto settings = folder_ / "curl.config";
-    const auto& server = std::string(w.storage) == "tls" ? tls_ : plain_;
-    std::ofstream out(settings);
-    for (int i = 0; i < w.count; ++i) {
-      const auto name = std::to_string(w.bytes) + "-" + std::to_string(i) + ".bin";
-      out << "upload-file=\"" << (folder_ / "device/instances/bench/default_workspace" / name).string() << "\"\nurl=\""
-          << server.url() << "/curl/" << name << "\"\noutput=\"/dev/null\"\nsilent\nfail\ncacert=\""
-          << (folder_ / "ca.pem").string() << "\"\nheader=\"Expect:\"\n";
-      if (i + 1 < w.count) out << "next\n";
-    }
-    out.close();
-    std::vector<std::string> command{"curl"};
-    if (w.outstanding > 1)
-      command.insert(command.end(), {"--parallel", "--parallel-max", std::to_string(w.outstanding)});
-    command.insert(command.end(), {"--config", settings.string()});
-    return time_of(command) / 1e3;
+/// Of all its threads.
+long wake_ups(pid_t pid) {
+  long sum = 0;
+  for (const auto& task : fs::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+    std::ifstream in(task.path() / "status");
+    for (std::string line; std::getline(in, line);)
+      if (line.rfind("voluntary_ctxt_switches:", 0) == 0) sum += std::atol(line.c_str() + 24);
   }
+  return sum;
+}
 
-  pid_t runtime_pid() const { return runtime_->pid(); }
-  fs::path runtime_program() const { return bin_ / "evp-runtime"; }
-
- private:
-  /// Made while this object is still being made: the stores need them.
-  http::tls_files files() {
-    const http::test_authority authority;
-    const auto server = authority.issue("IP:127.0.0.1");
-    std::ofstream(folder_ / "ca.pem") << authority.pem();
-    std::ofstream(folder_ / "chain.pem") << server.certificate_pem;
-    std::ofstream(folder_ / "key.pem") << server.key_pem;
-    return {folder_ / "chain.pem", folder_ / "key.pem"};
+/// The files of its address space that are no libc's, with their sizes.
+json::object libraries_of(pid_t pid) {
+  json::object out;
+  std::ifstream in("/proc/" + std::to_string(pid) + "/maps");
+  for (std::string line; std::getline(in, line);) {
+    const auto slash = line.find('/');
+    const auto path = slash == line.npos ? "" : line.substr(slash);
+    const auto name = fs::path(path).filename().string();
+    const bool libc = name.rfind("libc.so", 0) == 0 || name.rfind("ld-linux", 0) == 0 || name.rfind("libm.so", 0) == 0;
+    if (name.find(".so") != name.npos && !libc && fs::exists(path)) out[name] = (std::int64_t)fs::file_size(path);
   }
-  void start_backend() {
-    const auto data = folder_ / "backend";
-    fs::create_directories(data);
-    backend_ = std::make_unique<program>(
-        std::vector<std::string>{bin_ / "evp-backend", "--data", data, "--listen", "127.0.0.1:0", "--mqtt-listen",
-                                 "127.0.0.1:0", "--allowed-endpoint-networks", "127.0.0.0/8", "--log-level", "warning"},
-        folder_ / "backend.log", environment{});
-    wait_for("the start of evp-backend", [&] { return fs::exists(data / "ready.json") || !backend_->running(); });
-    if (!backend_->running()) give_up("evp-backend ended: " + text_of(folder_ / "backend.log"));
-    facts_ = json::parse(text_of(data / "ready.json"));
-    api_ = std::make_unique<rest>(std::string(facts_.at("rest").as_string()), text_of(data / "admin.token"));
-    for (const auto* server : {&plain_, &tls_}) {
-      json::object body{
-          {"type", "AWS"},          {"name", server == &tls_ ? "tls" : "plain"}, {"endpoint", server->url()},
-          {"accessKeyId", "bench"}, {"secretAccessKey", "bench-secret"},         {"pathStyle", true}};
-      if (server == &tls_) body["certificate"] = text_of(folder_ / "ca.pem");
-      api_->call("POST", "/v1/storage-access-services", json::serialize(body));
-    }
-  }
-  void start_runtime() {
-    const auto device = api_->call("POST", "/v1/devices", R"({"id":"bench"})");
-    api_->call("PUT", "/v1/modules/bench-1", text_of(bin_ / "modules/bench_uploader"));
-    api_->call(
-        "PUT", "/v1/devices/bench/deployment",
-        R"({"deploymentId":"bench-1","instanceSpecs":{"bench":{"moduleId":"bench-1","publish":{},"subscribe":{}}},)"
-        R"("modules":{"bench-1":{"moduleImpl":"spawn","entryPoint":"main"}}})");
-    environment env{{"EVP_DATA_DIR", folder_ / "device"},
-                    {"EVP_MQTT_HOST", "127.0.0.1"},
-                    {"EVP_MQTT_PORT", json::serialize(facts_.at("mqtt").at("port"))},
-                    {"EVP_MQTT_USERNAME", "bench"},
-                    {"EVP_MQTT_PASSWORD", std::string(device.at("credentials").at("password").as_string())},
-                    {"EVP_REPORT_STATUS_INTERVAL_MIN_SEC", "1"},
-                    {"EVP_LOG_LEVEL", "warn"}};
-    runtime_ = std::make_unique<program>(std::vector<std::string>{bin_ / "evp-runtime"}, folder_ / "runtime.log", env);
-    wait_for("the start of the module", [&] {
-      const auto state = json::serialize(api_->call("GET", "/v1/devices/bench/state", "", true));
-      return state.find(R"("status":"ok")") != std::string::npos;
-    });
-  }
-
-  fs::path folder_, bin_;
-  storage_double plain_, tls_;
-  json::value facts_;
-  std::unique_ptr<rest> api_;
-  std::unique_ptr<program> backend_, runtime_;
-};
+  return out;
+}
 
 json::object memory_of(pid_t pid) {
   return {{"rssKb", kilobytes(pid, "status", "VmRSS:")}, {"pssKb", kilobytes(pid, "smaps_rollup", "Pss:")}};
 }
 
 long long stripped_size(const fs::path& program_file, const fs::path& folder) {
-  time_of({"strip", "-o", folder / "stripped", program_file});
+  cost_of({"strip", "-o", folder / "stripped", program_file});
   return (long long)fs::file_size(folder / "stripped");
+}
+
+void heading(const char* what) {
+  std::printf("\n%-32s %9s %9s %7s   %s\n", what, "ours", "curl", "x curl", "to reach");
+}
+
+json::array run_small(world& w, int runs, double sync) {
+  json::array rows;
+  heading("seconds, medians");
+  for (const auto& load : small) {
+    std::vector<double> ours, curl;
+    w.ours(load);  // makes the files, warms both up
+    w.curl(load);
+    for (int i = 0; i < runs; ++i) {
+      ours.push_back(w.ours(load));
+      curl.push_back(w.curl(load).seconds);
+    }
+    const double us = median(ours), peer = median(curl);
+    const double bound = load.outstanding > 1 ? 3 * peer + load.count * sync : 0.5 + load.count * sync;
+    std::printf("%-32s %9.3f %9.3f %7.2f   %.3f s: %s\n", load.name, us, peer, us / peer, bound,
+                us <= bound ? "yes" : "NO");
+    std::fflush(stdout);
+    rows.push_back(json::object{{"name", load.name}, {"oursSeconds", us}, {"curlSeconds", peer}, {"toReach", bound}});
+  }
+  return rows;
+}
+
+json::array run_large(world& w, int runs) {
+  json::array rows;
+  heading("seconds (CPU), medians");
+  for (const auto& load : large) {
+    std::vector<double> ours, ours_cpu, curl, curl_cpu, digest;
+    const auto peer = [&] { return load.bytes > 1024 * mib ? w.curl_in_pieces(load, pieces) : w.curl(load); };
+    w.ours(load);
+    peer();
+    const long before = kilobytes(w.runtime_pid(), "status", "VmRSS:");
+    for (int i = 0; i < runs; ++i) {
+      const double cpu = cpu_seconds(w.runtime_pid());
+      ours.push_back(w.ours(load));
+      ours_cpu.push_back(cpu_seconds(w.runtime_pid()) - cpu);
+      const auto c = peer();
+      curl.push_back(c.seconds);
+      curl_cpu.push_back(c.cpu_seconds);
+      digest.push_back(w.digest(load).cpu_seconds);
+    }
+    const double us = median(ours), them = median(curl), cpu_bound = 1.2 * (median(curl_cpu) + median(digest));
+    std::printf("%-32s %9.3f %9.3f %7.2f   %.3f s: %s\n", load.name, us, them, us / them, 1.2 * them,
+                us <= 1.2 * them ? "yes" : "NO");
+    std::printf("%-32s %9.2f %9.2f %7.2f   %.2f s with openssl dgst: %s; RSS %+ld kB\n", "  CPU", median(ours_cpu),
+                median(curl_cpu), median(ours_cpu) / median(curl_cpu), cpu_bound,
+                median(ours_cpu) <= cpu_bound ? "yes" : "NO", kilobytes(w.runtime_pid(), "status", "VmRSS:") - before);
+    std::fflush(stdout);
+    rows.push_back(json::object{{"name", load.name},
+                                {"oursSeconds", us},
+                                {"curlSeconds", them},
+                                {"oursCpuSeconds", median(ours_cpu)},
+                                {"curlCpuSeconds", median(curl_cpu)},
+                                {"digestCpuSeconds", median(digest)}});
+  }
+  return rows;
+}
+
+json::object run_huge(world& w) {
+  const long before = kilobytes(w.runtime_pid(), "status", "VmRSS:");
+  const double took = w.ours_by_ledger(huge, 600);
+  const long high = kilobytes(w.runtime_pid(), "status", "VmHWM:");
+  std::printf("\n%-32s %9.1f s; RSS %ld kB before, %ld kB at most\n", huge.name, took, before, high);
+  std::fflush(stdout);
+  return {{"seconds", took}, {"rssBeforeKb", before}, {"rssHighestKb", high}};
+}
+
+/// Memory for each queued file, and what a runtime with a full queue does while it can do nothing.
+json::object run_queue(world& w) {
+  const pid_t pid = w.runtime_pid();
+  const long before = kilobytes(pid, "status", "VmRSS:");
+  w.queue(queued_files);
+  long files = 0;
+  const auto in_queue = [&] {
+    files = long(w.queued());
+    return files >= queued_files;
+  };
+  wait_for("a full queue", in_queue, 300);
+  std::this_thread::sleep_for(std::chrono::seconds(15));  // until its breaker has opened, and all is written
+  const long after = kilobytes(pid, "status", "VmRSS:");
+  const long wakes = wake_ups(pid), written = kilobytes(pid, "io", "write_bytes:");
+  std::this_thread::sleep_for(std::chrono::seconds(idle_seconds));
+  const double per_10s = double(wake_ups(pid) - wakes) * 10 / idle_seconds;
+  const long bytes = kilobytes(pid, "io", "write_bytes:") - written;
+  const double each = double(after - before) * 1024 / double(files);
+  std::printf(
+      "\n%ld files queued: %.0f bytes of memory each (to reach: 300); %d s with an unreachable storage: %.1f "
+      "wake-ups in 10 s, %ld bytes written\n",
+      files, each, idle_seconds, per_10s, bytes);
+  std::fflush(stdout);
+  return {{"files", files}, {"bytesEach", each}, {"wakeUpsIn10s", per_10s}, {"bytesWritten", bytes}};
+}
+
+json::object run_idle(world& w) {
+  const pid_t pid = w.runtime_pid();
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  const long wakes = wake_ups(pid), written = kilobytes(pid, "io", "write_bytes:");
+  std::this_thread::sleep_for(std::chrono::seconds(idle_seconds));
+  const double per_10s = double(wake_ups(pid) - wakes) * 10 / idle_seconds;
+  const long bytes = kilobytes(pid, "io", "write_bytes:") - written;
+  std::printf("idle for %d s: %.1f wake-ups in 10 s (to reach: 1), %ld bytes written (to reach: 0)\n", idle_seconds,
+              per_10s, bytes);
+  return {{"wakeUpsIn10s", per_10s}, {"bytesWritten", bytes}};
+}
+
+json::object run_footprint(world& w, const fs::path& folder) {
+  const auto idle = memory_of(w.runtime_pid());
+  const long curl = w.idle_curl_pss();
+  const auto size = stripped_size(w.runtime_program(), folder);
+  const long pss = long(idle.at("pssKb").as_int64());
+  auto libraries = libraries_of(w.runtime_pid());
+  std::printf("evp-runtime idle: %ld kB PSS, curl with an open https connection %ld kB: %.2f x (to reach: 1.3)\n", pss,
+              curl, double(pss) / double(curl));
+  std::printf("stripped evp-runtime: %lld bytes (to reach: 1,300,000); it loads", size);
+  for (const auto& [name, bytes] : libraries) std::printf(" %s %lld", std::string(name).c_str(), bytes.as_int64());
+  std::printf("\n");
+  std::fflush(stdout);
+  return {{"idle", idle}, {"curlPssKb", curl}, {"strippedBytes", size}, {"libraries", std::move(libraries)}};
 }
 
 int run(int runs) {
@@ -163,33 +224,18 @@ int run(int runs) {
   if (!::mkdtemp(pattern.data())) give_up("can't make a folder in " + fs::temp_directory_path().string());
   const fs::path folder = pattern;
   ::chmod(folder.c_str(), 0711);  // modules run as users of their own
-  json::object report;
+  json::object report{{"runs", runs}};
   {
     world w(folder);
-    const auto idle = memory_of(w.runtime_pid());
-    std::printf("%-34s %10s %10s %8s   %s\n", "seconds, medians", "ours", "curl", "x curl", "public agent, elsewhere");
-    json::array rows;
-    for (const auto& load : workloads) {
-      w.ours(load);  // makes the files, warms both up
-      w.curl(load);
-      measured m;
-      for (int i = 0; i < runs; ++i) {
-        m.ours_s.push_back(w.ours(load));
-        m.curl_s.push_back(w.curl(load));
-      }
-      const double ours = median(m.ours_s), curl = median(m.curl_s);
-      std::printf("%-34s %10.3f %10.3f %8.2f   %.2f\n", load.name, ours, curl, ours / curl, load.agent_s);
-      std::fflush(stdout);
-      rows.push_back(json::object{
-          {"name", load.name}, {"oursSeconds", ours}, {"curlSeconds", curl}, {"agentSeconds", load.agent_s}});
-    }
-    const auto after = memory_of(w.runtime_pid());
-    const auto size = stripped_size(w.runtime_program(), folder);
-    const auto number = [](const json::object& o, const char* key) { return (long)o.at(key).to_number<long>(); };
-    std::printf("evp-runtime: idle %ld kB RSS, %ld kB PSS; afterwards %ld kB RSS, %ld kB PSS; stripped %lld bytes\n",
-                number(idle, "rssKb"), number(idle, "pssKb"), number(after, "rssKb"), number(after, "pssKb"), size);
-    report = {
-        {"runs", runs}, {"workloads", std::move(rows)}, {"idle", idle}, {"after", after}, {"strippedBytes", size}};
+    report["footprint"] = run_footprint(w, folder);
+    report["idle"] = run_idle(w);
+    const double sync = median_sync(w.device_folder());
+    std::printf("one append of 4 KB and its fdatasync: %.3f ms, median of 200\n", sync * 1e3);
+    report["syncMillis"] = sync * 1e3;
+    report["small"] = run_small(w, runs, sync);
+    report["large"] = run_large(w, runs);
+    report["huge"] = run_huge(w);
+    report["queue"] = run_queue(w);
   }
   std::error_code ignored;
   fs::remove_all(folder, ignored);
@@ -201,10 +247,13 @@ int run(int runs) {
 }  // namespace evp::bench
 
 int main(int argc, char** argv) {
-  int runs = 3;
+  int runs = 5;
   if (argc == 3 && std::string(argv[1]) == "--runs") runs = std::atoi(argv[2]);
   if ((argc != 1 && argc != 3) || runs < 1 || runs > 100) {
-    std::fprintf(stderr, "Usage: evp-bench-upload [--runs 1..100]\n");
+    std::fprintf(stderr,
+                 "Usage: evp-bench-upload [--runs 1..100]\n"
+                 "Uploads through the real programs beside curl: medians of the runs (5), memory, wake-ups, sizes.\n"
+                 "Needs about 5 GB below $TMPDIR, 10 minutes, and root for what /proc tells of other users.\n");
     return 2;
   }
   return evp::bench::run(runs);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,13 +68,16 @@ bool program::running() {
   return pid_ != 0;
 }
 
-double time_of(const std::vector<std::string>& command) {
+cost cost_of(const std::vector<std::string>& command) {
   const auto began = std::chrono::steady_clock::now();
   const pid_t pid = spawn(command, "/dev/null", {});
   int status = 0;
-  ::waitpid(pid, &status, 0);
+  rusage used{};
+  ::wait4(pid, &status, 0, &used);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) give_up(command[0] + " failed");
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
+  const auto seconds = [](const timeval& t) { return double(t.tv_sec) + double(t.tv_usec) / 1e6; };
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(),
+          seconds(used.ru_utime) + seconds(used.ru_stime)};
 }
 
 long kilobytes(pid_t pid, const std::string& file, const std::string& name) {

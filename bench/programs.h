@@ -28,8 +28,12 @@ class program {
   bool is_group_ = false;
 };
 
-/// Runs the command without output; its wall time in milliseconds. Ends the program where the command fails.
-double time_of(const std::vector<std::string>& command);
+/// What a command took.
+struct cost {
+  double seconds = 0, cpu_seconds = 0;
+};
+/// Runs the command without output. Ends the program where the command fails.
+cost cost_of(const std::vector<std::string>& command);
 
 /// A value in kB from /proc/<pid>/<file>, e.g. ("status", "VmRSS:"); -1 where it can't be read.
 long kilobytes(pid_t pid, const std::string& file, const std::string& name);

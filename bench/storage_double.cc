@@ -11,6 +11,19 @@
 
 namespace evp::bench {
 
+namespace {
+/// The value of a query's parameter, as it stands there; empty where it is not.
+std::string parameter(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const auto pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    if (pair.starts_with(name) && pair.size() > name.size() && pair[name.size()] == '=')
+      return std::string(pair.substr(name.size() + 1));
+  }
+  return {};
+}
+}  // namespace
+
 storage_double::storage_double(std::optional<http::tls_files> tls)
     : zeros_(std::make_shared<io::unique_fd>(::memfd_create("evp-bench", MFD_CLOEXEC))) {
   if (::ftruncate(zeros_->get(), off_t{1} << 40) != 0) std::abort();
@@ -22,6 +35,7 @@ storage_double::storage_double(std::optional<http::tls_files> tls)
       "PUT", "/{name...}", [this](http::server_request& r) { return put(r); }, streamed);
   const auto look = [this](http::server_request& r) { return head(r); };
   routes.add("HEAD", "/{name...}", look);
+  routes.add("POST", "/{name...}", [this](http::server_request& r) { return post(r); });
   routes.add("GET", "/{name...}", look);
   http::server_options o;
   const bool is_tls = tls.has_value();
@@ -54,14 +68,53 @@ io::task<http::server_response> storage_double::put(http::server_request& r) {
     if (*part == 0) break;
     size += *part;
   }
-  sizes_[r.path] = size;
+  if (const auto number = parameter(r.query, "partNumber"); !number.empty())
+    uploads_[r.path][unsigned(std::stoul(number))] = size;
+  else
+    sizes_[r.path] = size;
+  answer.fields.push_back({"ETag", "\"" + std::to_string(size) + "\""});
   co_return answer;
+}
+
+io::task<http::server_response> storage_double::post(http::server_request& r) {
+  http::server_response answer;
+  if (parameter(r.query, "uploadId").empty()) {
+    uploads_[r.path].clear();
+    answer.body =
+        std::string("<InitiateMultipartUploadResult><UploadId>one</UploadId></InitiateMultipartUploadResult>");
+    co_return answer;
+  }
+  std::uint64_t size = 0;
+  for (const auto& [number, bytes] : uploads_[r.path]) size += bytes;
+  uploads_.erase(r.path);
+  sizes_[r.path] = size;
+  answer.body = std::string("<CompleteMultipartUploadResult/>");
+  co_return answer;
+}
+
+std::string storage_double::part_list(const std::map<unsigned, std::uint64_t>& parts, unsigned after) {
+  std::string out;
+  unsigned rows = 0;
+  auto at = parts.upper_bound(after);
+  for (; at != parts.end() && rows < 1000; ++at, ++rows) {
+    const auto size = std::to_string(at->second);
+    out += "<Part><PartNumber>" + std::to_string(at->first) + "</PartNumber><ETag>\"" + size + "\"</ETag><Size>" +
+           size + "</Size></Part>";
+  }
+  return "<ListPartsResult><IsTruncated>" + std::string(at == parts.end() ? "false" : "true") + "</IsTruncated>" + out +
+         "</ListPartsResult>";
 }
 
 io::task<http::server_response> storage_double::head(http::server_request& r) {
   http::server_response answer;
   const auto found = sizes_.find(r.path);
-  if (r.method == "GET") co_return answer;  // the listing of a bucket: it is there
+  if (r.method == "GET") {
+    if (r.path == "/hang") co_await io::sleep_for(std::chrono::hours(1));
+    const auto marker = parameter(r.query, "part-number-marker");
+    if (!parameter(r.query, "uploadId").empty())
+      answer.body = part_list(uploads_[r.path], marker.empty() ? 0 : unsigned(std::stoul(marker)));
+    co_return answer;  // else the listing of a bucket: it is there
+  }
   if (found == sizes_.end()) {
     answer.status = 404;
   } else {

@@ -1,5 +1,5 @@
-// A storage for measuring: speaks just enough S3 over http or https to take any file, keep its size and forget its
-// bytes.
+// A storage for measuring: speaks just enough S3 over http or https to take any file, whole or in parts, keep its size
+// and forget its bytes.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -25,9 +25,12 @@ class storage_double {
  private:
   io::task<http::server_response> put(http::server_request& r);
   io::task<http::server_response> head(http::server_request& r);
+  io::task<http::server_response> post(http::server_request& r);
+  static std::string part_list(const std::map<unsigned, std::uint64_t>& parts, unsigned after);
 
   std::map<std::string, std::uint64_t> sizes_;
-  std::shared_ptr<io::unique_fd> zeros_;  ///< sparse; a HEAD's length must belong to a body
+  std::map<std::string, std::map<unsigned, std::uint64_t>> uploads_;  ///< in parts, by path: one at a time for each
+  std::shared_ptr<io::unique_fd> zeros_;                              ///< sparse; a HEAD's length must belong to a body
   boost::asio::io_context ctx_{1};
   std::unique_ptr<http::server> server_;
   std::string url_;

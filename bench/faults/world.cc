@@ -64,19 +64,19 @@ world::world(const place& p, std::uint64_t seed)
 world::~world() {
   stop_device();
   gateway_.reset();
-  time_of({EVP_FIXTURES "/rgw/stop", place_.folder / "rgw"});
+  cost_of({EVP_FIXTURES "/rgw/stop", place_.folder / "rgw"});
 }
 
 void world::make_network() {
   const auto name = place_.network(), ours = place_.link() + "a", theirs = place_.link() + "b";
   const auto net = "198.18." + std::to_string(place_.number % 256) + ".";  // for tests of networks: RFC 2544
-  time_of({"ip", "netns", "add", name});
-  time_of({"ip", "link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", name});
-  time_of({"ip", "address", "add", net + "1/30", "dev", ours});
-  time_of({"ip", "link", "set", ours, "up"});
-  time_of({"ip", "-n", name, "address", "add", net + "2/30", "dev", theirs});
-  time_of({"ip", "-n", name, "link", "set", theirs, "up"});
-  time_of({"ip", "-n", name, "link", "set", "lo", "up"});
+  cost_of({"ip", "netns", "add", name});
+  cost_of({"ip", "link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", name});
+  cost_of({"ip", "address", "add", net + "1/30", "dev", ours});
+  cost_of({"ip", "link", "set", ours, "up"});
+  cost_of({"ip", "-n", name, "address", "add", net + "2/30", "dev", theirs});
+  cost_of({"ip", "-n", name, "link", "set", theirs, "up"});
+  cost_of({"ip", "-n", name, "link", "set", "lo", "up"});
   device_host_ = net + "1";
 }
 
@@ -222,8 +222,8 @@ void world::link(bool is_up) {
   static bool at_device = false;
   if (!is_up) at_device = sky_.pick(1) == 0;
   const std::string state = is_up ? "up" : "down";
-  if (at_device) time_of({"ip", "-n", place_.network(), "link", "set", place_.link() + "b", state});
-  if (!at_device) time_of({"ip", "link", "set", place_.link() + "a", state});
+  if (at_device) cost_of({"ip", "-n", place_.network(), "link", "set", place_.link() + "b", state});
+  if (!at_device) cost_of({"ip", "link", "set", place_.link() + "a", state});
 }
 
 /// To the last byte; called again, what was freed meanwhile.
@@ -267,8 +267,8 @@ void clean_up(const place& p, bool keep_logs) {
   if (::geteuid() == 0) {
     ::umount2(p.device().c_str(), MNT_DETACH);
     // The link first: connections that are not quite closed keep a namespace alive for a while.
-    if (fs::exists("/sys/class/net/" + p.link() + "a")) time_of({"ip", "link", "delete", p.link() + "a"});
-    if (fs::exists("/run/netns/" + p.network())) time_of({"ip", "netns", "delete", p.network()});
+    if (fs::exists("/sys/class/net/" + p.link() + "a")) cost_of({"ip", "link", "delete", p.link() + "a"});
+    if (fs::exists("/run/netns/" + p.network())) cost_of({"ip", "netns", "delete", p.network()});
   }
   std::error_code ignored;
   for (const char* large : {"rgw", "device", "curl"}) fs::remove_all(p.folder / large, ignored);

@@ -171,14 +171,22 @@ io::task<result<wire::grant_renew_response>> grants::sign_again(std::string devi
   co_return out;
 }
 
+namespace {
+/// The storage knows the upload no more: an earlier commit has gone through, whose answer was lost; or all is gone.
+io::task<result<void>> look_for_object(std::shared_ptr<live_service> s, std::string object) {
+  const auto found = co_await s->driver->stat(std::move(object));
+  if (!found && found.error().code() == errc::not_found)
+    co_return fail(errc::data_corrupt, "the storage knows neither the upload nor the object any more");
+  if (!found && is_temporary(found.error().code())) co_return fail(found.error());
+  co_return result<void>();
+}
+}  // namespace
+
 io::task<result<void>> grants::commit(std::shared_ptr<live_service> s, upload row) const {
   auto listed = co_await s->driver->list_parts(row.object, row.parts_id);
-  if (!listed && listed.error().code() == errc::not_found) {  // committed, and the answer was lost; or all is gone
-    const auto object = co_await s->driver->stat(row.object);
-    if (!object && object.error().code() == errc::not_found)
-      co_return fail(errc::data_corrupt, "the storage knows neither the upload nor the object any more");
-    if (!object && is_temporary(object.error().code())) co_return fail(object.error());
-    co_return result<void>();
+  if (!listed && listed.error().code() == errc::not_found) {
+    auto looked = co_await look_for_object(s, row.object);
+    co_return looked;
   }
   CO_TRY(auto parts, std::move(listed));
   const auto count = part_count(*row.size_declared, row.part_bytes);
@@ -193,6 +201,10 @@ io::task<result<void>> grants::commit(std::shared_ptr<live_service> s, upload ro
   }
   if (!is_whole) parts.resize(count);
   auto outcome = co_await s->driver->commit_parts(spec_of_row(*s, row), row.parts_id, std::move(parts));
+  if (!outcome && outcome.error().code() == errc::not_found) {  // that commit ended between the two requests
+    auto looked = co_await look_for_object(s, row.object);
+    co_return looked;
+  }
   co_return outcome;
 }
 

@@ -214,6 +214,14 @@ TEST_F(plans_test, an_upload_that_the_storage_has_lost_is_no_success_even_where_
   EXPECT_EQ(row(committed.grant_id).state, upload_state::uploaded);
 }
 
+TEST_F(plans_test, a_commit_that_another_overtakes_is_a_success_if_the_object_is_there) {
+  const auto g = issue(20 * mib);
+  arrive({8 * mib, 8 * mib, 4 * mib});
+  cloud_.committed_meanwhile = std::string(20 * mib, 'x');
+  EXPECT_TRUE(report(g.grant_id, 20 * mib).verified);
+  EXPECT_EQ(row(g.grant_id).state, upload_state::verified);
+}
+
 TEST_F(plans_test, a_device_that_gives_up_leaves_nothing_behind) {
   const auto g = issue(20 * mib);
   arrive({8 * mib});

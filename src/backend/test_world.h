@@ -16,6 +16,7 @@ struct fake_storage {
   milliseconds delay{0};
   int prepared = 0, stats = 0;
   bool lies_about_size = false;
+  std::optional<std::string> committed_meanwhile;
   std::optional<timestamp> modified_at;  ///< of every object
   std::optional<auth::credential_health> health;
   int retired = 0;
@@ -109,6 +110,11 @@ class fake_driver final : public storage::driver {
   io::task<result<void>> commit_parts(storage::sign_spec spec, std::string id,
                                       std::vector<storage::stored_part> parts) override {
     ++s_.commits;
+    if (s_.committed_meanwhile) {  // by a request whose sender is no more
+      s_.objects[spec.object] = *s_.committed_meanwhile;
+      s_.parts.erase(id);
+      co_return fail(errc::not_found, "NoSuchUpload");
+    }
     const bool slept = co_await io::sleep_for(s_.commit_delay);
     if (!slept) co_return fail(errc::cancelled, "cancelled");
     std::uint64_t size = 0;
