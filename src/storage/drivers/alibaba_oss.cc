@@ -39,10 +39,10 @@ class alibaba_oss_driver final : public bucket_driver {
                 auth::oss4) {}
 
  protected:
-  io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
+  result<secret> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
     if (!place().in_path) request.signed_path = "/" + place().bucket + request.path;
     for (const auto& f : request.fields) request.additional_fields.push_back(f.name);  // or they would not be signed
-    co_return signer_.presign(request, now, lifetime);
+    return signer_.presign(request, now, lifetime);
   }
 
  private:

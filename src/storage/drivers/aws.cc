@@ -111,9 +111,9 @@ class aws_driver final : public bucket_driver {
   }
 
  protected:
+  bool keys_are_given() const noexcept override { return !cache_; }
   /// One signer for as long as a credential lasts, since it keeps a key of the day.
   io::task<result<timestamp>> credential_end() override {
-    if (!cache_) co_return timestamp::max();
     CO_TRY(auto fresh, co_await cache_->get(grant_least));
     if (!signer_ || !(fresh.value == current_.value))
       signer_ = std::make_unique<auth::sigv4_signer>(fresh.value, region_);
@@ -121,8 +121,8 @@ class aws_driver final : public bucket_driver {
     co_return current_.expires_at;
   }
 
-  io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
-    co_return signer_->presign(request, now, lifetime);
+  result<secret> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
+    return signer_->presign(request, now, lifetime);
   }
 
   io::task<result<auth::post_form>> sign_form(auth::post_policy policy, timestamp now, timestamp expires_at) override {

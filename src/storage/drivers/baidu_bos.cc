@@ -42,8 +42,8 @@ class baidu_bos_driver final : public bucket_driver {
       : bucket_driver(context, std::move(place), rules), signer_(std::move(keys.id), keys.key, std::move(keys.token)) {}
 
  protected:
-  io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
-    co_return signer_.presign(request, now, lifetime);
+  result<secret> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
+    return signer_.presign(request, now, lifetime);
   }
 
  private:

@@ -86,12 +86,17 @@ class bucket_driver : public driver {
   void retire() override { retired_ = true; }
 
  protected:
-  /// Makes sure that there is a credential to sign with, and tells when it dies; a driver whose credential is fetched
-  /// does so here. What is signed before the next suspension is signed with that one.
+  /// The user's keys, which never end; else credential_end() is asked before anything is signed.
+  virtual bool keys_are_given() const noexcept { return true; }
+  /// Makes sure that there is a credential to sign with, and tells when it dies. What is signed before the next
+  /// suspension is signed with that one.
   virtual io::task<result<timestamp>> credential_end() { co_return timestamp::max(); }
   /// The vendor's own: a URL for this request that is good from `now` for `lifetime`. request.path holds the bucket
   /// where it is in the path; Content-Length is among request.fields where it is to be bound.
-  virtual io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) = 0;
+  virtual result<secret> presign(auth::signable_request request, timestamp now, seconds lifetime) = 0;
+  /// Where not signs_here(): the same, by somebody who has the key.
+  virtual bool signs_here() const noexcept { return true; }
+  virtual io::task<result<secret>> presign_elsewhere(auth::signable_request request, timestamp now, seconds lifetime);
 
   /// A request of the backend itself: with a presigned URL, unless the vendor wants it otherwise.
   virtual io::task<result<http::request>> own_request(auth::signable_request wanted, std::string body);
@@ -118,6 +123,7 @@ class bucket_driver : public driver {
  private:
   /// When a grant that is wanted for so long can end: no later than the credential that signs it. Errors: as sign.
   io::task<result<milliseconds>> grant_life(milliseconds wanted);
+  io::task<result<secret>> signed_url(auth::signable_request request, timestamp now, seconds lifetime);
   io::task<result<signed_request>> form(sign_spec spec);
   /// A request about an upload in parts. Errors: unsupported (the vendor takes none).
   result<auth::signable_request> parts_request(std::string method, std::string_view object,

@@ -171,12 +171,22 @@ class gcp_driver final : public bucket_driver {
   }
 
  protected:
-  io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
+  bool signs_here() const noexcept override { return !std::holds_alternative<gcp_iam_signer>(signer_); }
+  result<secret> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
     request.host = auth::goog4_host(request.sent_host());
-    if (const auto* rsa = std::get_if<auth::goog4_signer>(&signer_)) co_return rsa->presign(request, now, lifetime);
-    if (const auto* hmac = std::get_if<auth::sigv4_signer>(&signer_)) co_return hmac->presign(request, now, lifetime);
-    auto made = co_await presign_by_iam(std::move(request), now, lifetime);
-    co_return made;
+    if (const auto* rsa = std::get_if<auth::goog4_signer>(&signer_)) return rsa->presign(request, now, lifetime);
+    return std::get<auth::sigv4_signer>(signer_).presign(request, now, lifetime);
+  }
+  /// A network call for each URL. The signature outlives the token that asked for it, so no grant is cut short.
+  io::task<result<secret>> presign_elsewhere(auth::signable_request request, timestamp now, seconds lifetime) override {
+    request.host = auth::goog4_host(request.sent_host());
+    CO_CHECK(co_await know_account());
+    auto& by = std::get<gcp_iam_signer>(signer_);
+    const auth::goog4_signer form(by.account, auth::text_signer());
+    auto draft = form.draft(request, now, lifetime);
+    auto signing = auth::gcp_sign_blob(transport_, by.tokens, by.account, draft.string_to_sign, by.origin);
+    CO_TRY(const auto signature, co_await std::move(signing));
+    co_return std::move(draft).finish(signature);
   }
 
   /// https://cloud.google.com/storage/docs/xml-api/post-object-forms
@@ -203,17 +213,6 @@ class gcp_driver final : public bucket_driver {
   }
 
  private:
-  /// A network call for each URL. The signature outlives the token that asked for it, so no grant is cut short.
-  io::task<result<secret>> presign_by_iam(auth::signable_request request, timestamp now, seconds lifetime) {
-    CO_CHECK(co_await know_account());
-    auto& by = std::get<gcp_iam_signer>(signer_);
-    const auth::goog4_signer form(by.account, auth::text_signer());
-    auto draft = form.draft(request, now, lifetime);
-    auto signing = auth::gcp_sign_blob(transport_, by.tokens, by.account, draft.string_to_sign, by.origin);
-    CO_TRY(const auto signature, co_await std::move(signing));
-    co_return std::move(draft).finish(signature);
-  }
-
   io::task<result<void>> know_account() {
     auto& by = std::get<gcp_iam_signer>(signer_);
     if (!by.account.empty()) co_return result<void>();

@@ -37,9 +37,9 @@ class huawei_obs_driver final : public bucket_driver {
         signer_(std::move(keys.id), keys.key, std::move(keys.token), place().bucket) {}
 
  protected:
-  io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
+  result<secret> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
     if (place().in_path) request.signed_path = request.path;
-    co_return signer_.presign(request, now + lifetime);
+    return signer_.presign(request, now + lifetime);
   }
 
  private:

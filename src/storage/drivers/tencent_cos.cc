@@ -38,9 +38,9 @@ class tencent_cos_driver final : public bucket_driver {
       : bucket_driver(context, std::move(place), rules), signer_(std::move(keys.id), keys.key, std::move(keys.token)) {}
 
  protected:
-  io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
+  result<secret> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
     request.fields.push_back({"Host", request.sent_host()});
-    co_return signer_.presign(request, now, now + lifetime);
+    return signer_.presign(request, now, now + lifetime);
   }
 
  private:

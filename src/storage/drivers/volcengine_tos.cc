@@ -46,8 +46,8 @@ class volcengine_tos_driver final : public bucket_driver {
                 auth::tos4) {}
 
  protected:
-  io::task<result<secret>> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
-    co_return signer_.presign(request, now, lifetime);
+  result<secret> presign(auth::signable_request request, timestamp now, seconds lifetime) override {
+    return signer_.presign(request, now, lifetime);
   }
 
  private:
