@@ -544,7 +544,7 @@ TEST_F(client_test, cancelling_the_task_ends_the_exchange) {
   });
   request r;
   r.url = secret(peer.url());
-  const auto answer = run(context, io::with_deadline(http.send(std::move(r)), 100ms, "the exchange"));
+  const auto answer = run(context, io::with_deadline(http.send(std::move(r)), 500ms, "the exchange"));
   EXPECT_EQ(answer.error().code(), errc::deadline_exceeded);
   EXPECT_EQ(closed.get_future().wait_for(5s), std::future_status::ready);
 }
