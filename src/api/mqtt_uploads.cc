@@ -29,8 +29,7 @@ io::task<void> mqtt_hub::tell_uploads() {
       co_await changed.wait(seen, idle);
       co_await io::sleep_for(gather_for);
     }
-    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
-    over = cancelled.cancelled() != io::asio::cancellation_type::none;
+    over = co_await io::is_cancelled();
   }
 }
 

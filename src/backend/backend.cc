@@ -30,8 +30,6 @@ io::task<void> forget_forever(ledger& l, const io::clock& clock, milliseconds re
   co_await io::asio::this_coro::throw_if_cancelled(false);
   for (bool on = true; on;) {
     const auto forgotten = co_await l.forget(clock.now() - retention);
-    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
-    if (cancelled.cancelled() != io::asio::cancellation_type::none) co_return;
     if (!forgotten) spdlog::error("old uploads cannot be forgotten: {}", forgotten.error().message());
     const bool more = forgotten && *forgotten == ledger::max_forgotten;
     on = co_await io::sleep_for(more ? forget_pause : forget_every);

@@ -226,8 +226,8 @@ io::task<void> grants::sweep_worker(std::shared_ptr<std::vector<upload>> rows, s
                                     std::shared_ptr<std::size_t> settled) {
   co_await io::asio::this_coro::throw_if_cancelled(false);
   while (*next < rows->size()) {
-    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
-    if (cancelled.cancelled() != io::asio::cancellation_type::none) break;
+    const bool over = co_await io::is_cancelled();
+    if (over) break;
     auto one = std::move((*rows)[(*next)++]);
     const auto done = co_await sweep_one(std::move(one));
     *settled += done.has_value();
@@ -255,13 +255,11 @@ io::task<result<std::size_t>> grants::sweep_once() {
 
 io::task<void> grants::sweep_forever() {
   co_await io::asio::this_coro::throw_if_cancelled(false);
-  for (bool on = true; on;) {
-    on = co_await io::sleep_for(limits_.sweep_every);
-    if (!on) co_return;
+  for (;;) {
+    const bool slept = co_await io::sleep_for(limits_.sweep_every);
+    if (!slept) co_return;
     const auto done = co_await sweep_once();
     if (!done) spdlog::error("overdue grants cannot be settled: {}", done.error().message());
-    const auto cancelled = co_await io::asio::this_coro::cancellation_state;  // while it swept
-    on = cancelled.cancelled() == io::asio::cancellation_type::none;
   }
 }
 

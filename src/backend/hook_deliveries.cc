@@ -14,11 +14,6 @@ constexpr std::size_t answer_max = 1 << 20;    // nobody reads it
 
 std::int64_t to_ms(timestamp t) { return t.time_since_epoch().count(); }
 
-io::task<bool> is_cancelled() {
-  const auto state = co_await io::asio::this_coro::cancellation_state;
-  co_return state.cancelled() != io::asio::cancellation_type::none;
-}
-
 }  // namespace
 
 hook_deliveries::hook_deliveries(io::executor ex, hook_deliveries_context context)
@@ -33,7 +28,7 @@ io::task<void> hook_deliveries::run_forever() {
     for (const auto& name : context_.known.names())
       if (working_.insert(name).second) running_.spawn(work(name));
     co_await context_.outbox.wait(seen, idle);
-    const bool over = co_await is_cancelled();
+    const bool over = co_await io::is_cancelled();
     if (over) co_return;
   }
 }
@@ -50,7 +45,7 @@ io::task<void> hook_deliveries::work(std::string hook) {
   for (;;) {
     const auto seen = context_.outbox.count();
     auto found = co_await next_round(hook);
-    const bool over = co_await is_cancelled();
+    const bool over = co_await io::is_cancelled();
     if (over || !context_.known.find(hook)) break;
     milliseconds wait = idle;
     if (!found) {

@@ -165,8 +165,7 @@ io::task<void> states::flush_forever() {
   co_await io::asio::this_coro::throw_if_cancelled(false);
   for (;;) {
     const bool slept = co_await io::sleep_for(flush_every);
-    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
-    if (!slept || cancelled.cancelled() != io::asio::cancellation_type::none) co_return;
+    if (!slept) co_return;
     const auto done = co_await flush();
     if (!done) spdlog::error("what devices report cannot be stored: {}", done.error().message());
   }

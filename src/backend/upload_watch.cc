@@ -25,8 +25,8 @@ io::task<result<std::optional<upload_watch::step>>> upload_watch::next() {
   if (caught_up_) co_await io::sleep_for(gather_for);
   for (;;) {
     const auto seen = changed.count();
-    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
-    if (changed.closed() || cancelled.cancelled() != io::asio::cancellation_type::none) co_return std::nullopt;
+    const bool over = co_await io::is_cancelled();
+    if (over || changed.closed()) co_return std::nullopt;
     CO_TRY(auto found, co_await ledger_.events(filter_, position_));
     position_ = found.position;
     step out{std::move(found.events), position_};

@@ -49,7 +49,14 @@ task<void> group::stop() {
 
 std::size_t group::size() const noexcept { return state_->running.size(); }
 
+task<bool> is_cancelled() {
+  const auto state = co_await asio::this_coro::cancellation_state;
+  co_return state.cancelled() != asio::cancellation_type::none;
+}
+
 task<bool> sleep_for(milliseconds d) {
+  const bool over = co_await is_cancelled();  // in what came before
+  if (over) co_return false;
   asio::steady_timer timer(co_await asio::this_coro::executor, d);
   boost::system::error_code ec;
   auto token = asio::redirect_error(asio::use_awaitable, ec);

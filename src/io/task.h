@@ -2,8 +2,8 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <functional>
 #include <memory>
 
@@ -39,7 +39,11 @@ class group {
   std::shared_ptr<state> state_;
 };
 
-/// Waits; ends early when the task is cancelled. Returns false then.
+/// Whether the running task has been cancelled. That happens once, and only the wait of that moment ends by it: whoever
+/// works in a loop without sleep_for() asks here before the next round.
+task<bool> is_cancelled();
+
+/// Waits; ends early when the task is cancelled, at once if it already is. Returns false then.
 task<bool> sleep_for(milliseconds d);
 
 /// Awaits the task for at most d, then cancels it and answers deadline_exceeded ("what took longer than ...").

@@ -4,6 +4,8 @@
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "io/pool.h"
 
@@ -45,6 +47,22 @@ TEST(with_deadline, cancels_the_task_and_says_what_was_late) {
 task<bool> stop_all(group& g) {
   co_await g.stop();
   co_return true;
+}
+
+TEST(groups, who_was_busy_when_it_was_cancelled_sleeps_no_more) {
+  asio::io_context ctx;
+  group g(ctx.get_executor());
+  bool slept = true;
+  const auto busy = [](group& own, bool& out) -> task<void> {
+    const auto here = co_await asio::this_coro::executor;
+    asio::co_spawn(here, own.stop(), asio::detached);
+    co_await asio::post(here, asio::use_awaitable);  // comes behind that, and does not end by it
+    out = co_await sleep_for(1h);
+  };
+  g.spawn(busy(g, slept));
+  ctx.run_for(5s);
+  EXPECT_FALSE(slept);
+  EXPECT_EQ(g.size(), 0U);
 }
 
 TEST(groups, stop_ends_every_task_and_waits_for_the_last) {

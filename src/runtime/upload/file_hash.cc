@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <boost/asio/this_coro.hpp>
 #include <cerrno>
 
 #include "base/crypto.h"
@@ -36,9 +35,8 @@ io::task<result<std::string>> hash_of_file(io::pool& disk, std::shared_ptr<io::u
     const auto end = std::min(size, at + turn_bytes);
     auto work = [hash, fd, at, end] { return take_in(*hash, fd->get(), at, end); };
     CO_CHECK(co_await io::run_on(disk, std::move(work)));
-    const auto cancelled = co_await io::asio::this_coro::cancellation_state;
-    if (cancelled.cancelled() != io::asio::cancellation_type::none)
-      co_return fail(errc::cancelled, "stopped while the file was read");
+    const bool over = co_await io::is_cancelled();
+    if (over) co_return fail(errc::cancelled, "stopped while the file was read");
     at = end;
   }
   co_return to_hex(hash->finish());
