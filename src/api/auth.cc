@@ -14,7 +14,7 @@ constexpr std::size_t max_token_bytes = 1024;
 
 }  // namespace
 
-result<secret> open_admin_token(const io::fs::path& file) {
+result<secret> open_token_file(const io::fs::path& file) {
   struct stat st {};
   if (::lstat(file.c_str(), &st) != 0) {
     if (errno != ENOENT) return fail(errno_error(errno, file.string()));

@@ -9,7 +9,7 @@ namespace evp::api {
 
 /// Reads the token file, or makes it (mode 0600, 256 random bits) when it is missing. Blocks for the disk. Errors:
 /// failed_precondition (others may read the file: says what to do; or it is too short), io::read_file's.
-result<secret> open_admin_token(const io::fs::path& file);
+result<secret> open_token_file(const io::fs::path& file);
 
 /// Checks "Authorization: Bearer <token>" by SHA-256 in constant time. Any thread.
 class bearer_auth {

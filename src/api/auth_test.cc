@@ -14,7 +14,7 @@ class admin_token : public testing::Test {
 };
 
 TEST_F(admin_token, is_made_once_and_readable_by_its_owner_only) {
-  const auto first = open_admin_token(file_), second = open_admin_token(file_);
+  const auto first = open_token_file(file_), second = open_token_file(file_);
   ASSERT_TRUE(first && second);
   EXPECT_GE(first->size(), 40u);
   EXPECT_EQ(*first, *second);
@@ -24,19 +24,19 @@ TEST_F(admin_token, is_made_once_and_readable_by_its_owner_only) {
 }
 
 TEST_F(admin_token, that_others_may_read_is_refused) {
-  ASSERT_TRUE(open_admin_token(file_));
+  ASSERT_TRUE(open_token_file(file_));
   ASSERT_EQ(::chmod(file_.c_str(), 0644), 0);
-  const auto r = open_admin_token(file_);
+  const auto r = open_token_file(file_);
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().code(), errc::failed_precondition);
 }
 
 TEST_F(admin_token, that_is_too_short_or_a_link_is_refused) {
   ASSERT_TRUE(io::write_file_durably(file_, "short\n"));
-  EXPECT_FALSE(open_admin_token(file_));
+  EXPECT_FALSE(open_token_file(file_));
   io::fs::remove(file_);
   ASSERT_EQ(::symlink("/etc/hostname", file_.c_str()), 0);
-  EXPECT_FALSE(open_admin_token(file_));
+  EXPECT_FALSE(open_token_file(file_));
 }
 
 TEST(bearer, only_the_whole_token_in_its_scheme_passes) {

@@ -1,4 +1,4 @@
-// Pages of lists: limit and cursor of the query, nextCursor of the answer.
+// Lists: whole ones, and pages with limit and cursor of the query and nextCursor of the answer.
 #pragma once
 
 #include "api/json.h"
@@ -19,12 +19,19 @@ inline result<backend::page_request> read_page(const std::map<std::string, std::
   return out;
 }
 
+/// {"<name>": [...]}
 template <class T, class Write>
-json::object write_page(std::string_view name, const backend::page<T>& p, Write write) {
+json::object write_list(std::string_view name, const std::vector<T>& all, Write write) {
   json::array items;
-  for (const auto& item : p.items) items.emplace_back(write(item));
+  for (const auto& item : all) items.emplace_back(write(item));
   json::object body;
   body.emplace(json::string_view(name.data(), name.size()), std::move(items));
+  return body;
+}
+
+template <class T, class Write>
+json::object write_page(std::string_view name, const backend::page<T>& p, Write write) {
+  auto body = write_list(name, p.items, write);
   if (!p.next_cursor.empty()) body.emplace("nextCursor", as_json(p.next_cursor));
   return body;
 }

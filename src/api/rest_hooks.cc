@@ -1,5 +1,6 @@
 // /v1/hooks: receivers that are told of each finished upload.
 #include "api/errors.h"
+#include "api/pages.h"
 #include "api/rest.h"
 
 namespace evp::api {
@@ -77,11 +78,7 @@ io::task<result<http::server_response>> put(rest_context& c, http::server_reques
 io::task<result<http::server_response>> list(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {}));
   CO_TRY(const auto found, co_await c.backend->hooks.list());
-  json::array all;
-  for (const auto& h : found) all.emplace_back(write(h));
-  json::object body;
-  body.emplace("hooks", std::move(all));
-  co_return json_answer(200, body);
+  co_return json_answer(200, write_list("hooks", found, [](const auto& h) { return write(h); }));
 }
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {

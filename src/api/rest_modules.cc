@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "api/errors.h"
+#include "api/pages.h"
 #include "api/rest.h"
 
 namespace evp::api {
@@ -33,11 +34,7 @@ io::task<result<http::server_response>> upload(rest_context& c, http::server_req
 
 io::task<result<http::server_response>> list(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {}));
-  json::array all;
-  for (const auto& m : c.backend->modules.list()) all.emplace_back(write(m));
-  json::object body;
-  body.emplace("modules", std::move(all));
-  co_return json_answer(200, body);
+  co_return json_answer(200, write_list("modules", c.backend->modules.list(), [](const auto& m) { return write(m); }));
 }
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {

@@ -1,5 +1,6 @@
 // /v1/storage-access-services: the one API call that gives a fleet a storage.
 #include "api/errors.h"
+#include "api/pages.h"
 #include "api/rest.h"
 
 namespace evp::api {
@@ -140,11 +141,8 @@ io::task<result<http::server_response>> create(rest_context& c, http::server_req
 
 io::task<result<http::server_response>> list(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {}));
-  json::array all;
-  for (const auto& s : c.backend->services.list()) all.emplace_back(write(s));
-  json::object body;
-  body.emplace("services", std::move(all));
-  co_return json_answer(200, body);
+  co_return json_answer(200,
+                        write_list("services", c.backend->services.list(), [](const auto& s) { return write(s); }));
 }
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {

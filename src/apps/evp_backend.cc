@@ -198,9 +198,9 @@ io::task<result<void>> program::start() {
   CO_TRY(lock_, lock_data(config_.data));
   std::error_code ec;
   io::fs::remove(config_.data / "ready.json", ec);  // of a process that was killed
-  CO_TRY(const auto token, api::open_admin_token(config_.data / "admin.token"));
+  CO_TRY(const auto token, api::open_token_file(config_.data / "admin.token"));
   auth_ = std::make_unique<api::bearer_auth>(token);
-  CO_TRY(const auto observer, api::open_admin_token(config_.data / "observer.token"));
+  CO_TRY(const auto observer, api::open_token_file(config_.data / "observer.token"));
   observer_token_sha256_ = sha256(observer.reveal());
 
   CO_CHECK(start_server());

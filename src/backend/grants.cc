@@ -202,11 +202,7 @@ io::task<result<std::optional<wire::storage_token_response>>> grants::make_once(
   CO_TRY(auto out, co_await std::move(signing));
   row->expires_at = in_parts ? clock_.now() + limits_.parts_live_for : *out.expires_at;
   if (!r.accept.empty()) out.grant_id = row->grant_id;
-  std::function<result<bool>(sql::connection&)> is_current = [id = row->service_id,
-                                                              revision = row->service_revision](sql::connection& c) {
-    return sql::is_current_service(c, id, revision);
-  };
-  const auto written = co_await ledger_.issue(*row, std::move(is_current));
+  const auto written = co_await ledger_.issue(*row);
   if ((!written || !*written) && in_parts) co_await abort(service, *row);
   if (!written) co_return fail(written.error());
   if (!*written) co_return std::nullopt;

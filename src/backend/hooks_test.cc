@@ -39,15 +39,10 @@ struct hooks_test : world {
   hook_view view(const std::string& name = "a") { return run(b_->hooks.get(name)).value(); }
   std::string finish(upload_state s = upload_state::verified, const std::string& service = "default", bool get = false,
                      verification verify = verification::head) {
-    upload u;
-    u.grant_id = b_->ledger.new_id();
-    u.device = "cam-1";
-    u.service_name = service;
+    auto u = new_upload(service);
     u.is_get = get;
     u.verify = verify;
-    u.issued_at = u.updated_at = clock_.now();
-    u.expires_at = clock_.now() + seconds(120);
-    EXPECT_TRUE(run(b_->ledger.issue(u)));
+    EXPECT_TRUE(run(b_->ledger.issue(u)).value());
     EXPECT_TRUE(run(b_->ledger.settle({.grant_id = u.grant_id, .state = s})));
     return u.grant_id;
   }

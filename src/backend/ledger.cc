@@ -4,6 +4,7 @@
 
 #include "base/crypto.h"
 #include "sql/hooks_store.h"
+#include "sql/services_store.h"
 
 namespace evp::backend {
 namespace {
@@ -109,13 +110,10 @@ upload_event event_of(sql::upload_event_row row) {
 
 std::string ledger::new_id() const { return time_prefix(clock_.now()) + random_id(16); }
 
-io::task<result<bool>> ledger::issue(upload u, std::function<result<bool>(sql::connection&)> still_allowed) {
-  std::function<result<bool>(sql::connection&)> insert =
-      [row = to_row(u), still_allowed = std::move(still_allowed)](sql::connection& c) -> result<bool> {
-    if (still_allowed) {
-      TRY(const bool allowed, still_allowed(c));
-      if (!allowed) return false;
-    }
+io::task<result<bool>> ledger::issue(upload u) {
+  std::function<result<bool>(sql::connection&)> insert = [row = to_row(u)](sql::connection& c) -> result<bool> {
+    TRY(const bool current, sql::is_current_service(c, row.service_id, row.service_revision));
+    if (!current) return false;
     CHECK(sql::insert_upload(c, row));
     CHECK(sql::append_upload_event(c, row.grant_id, row.state, row.reason, row.updated_at));
     return true;

@@ -89,9 +89,9 @@ class ledger {
   /// A new grant id: it sorts by time, and 80 of its bits are random.
   std::string new_id() const;
 
-  /// Returns once the row is durable. False, and nothing written: `still_allowed`, asked on the database's thread in
-  /// the same transaction, says no; empty: nothing is asked. Errors: the database's.
-  io::task<result<bool>> issue(upload u, std::function<result<bool>(sql::connection&)> still_allowed = {});
+  /// Returns once the row is durable. False, and nothing written: its service is not, or no more, in the database at
+  /// that revision; that is asked in the same transaction. Errors: the database's.
+  io::task<result<bool>> issue(upload u);
   /// Moves the row on, unless it is in a final state. A change of state is numbered, and where it ends the upload of a
   /// file it is put into the outbox for the hooks, all in one transaction. True when it moved. Errors: the database's.
   io::task<result<bool>> settle(upload_outcome o);

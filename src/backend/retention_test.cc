@@ -10,14 +10,10 @@ using testing::IsEmpty;
 struct retention_test : world {
   upload add(std::optional<upload_state> end = {}, milliseconds lives = seconds(120),
              verification verify = verification::head) {
-    upload u;
-    u.grant_id = b_->ledger.new_id();
-    u.device = "cam-1";
-    u.service_name = "default";
+    auto u = new_upload();
     u.verify = verify;
-    u.issued_at = u.updated_at = clock_.now();
     u.expires_at = clock_.now() + lives;
-    EXPECT_TRUE(run(b_->ledger.issue(u)));
+    EXPECT_TRUE(run(b_->ledger.issue(u)).value());
     if (end) { EXPECT_TRUE(run(b_->ledger.settle({.grant_id = u.grant_id, .state = *end}))); }
     clock_.advance(milliseconds(1));  // ids sort by it
     return u;

@@ -306,23 +306,7 @@ result<std::shared_ptr<live_service>> services::revive(const sql::service_row& r
   return live;
 }
 
-io::task<result<void>> services::load() {
-  std::function<result<std::vector<sql::service_row>>(sql::connection&)> read = sql::list_services;
-  CO_TRY(const auto rows, co_await context_.db.run<std::vector<sql::service_row>>(std::move(read)));
-  for (const auto& row : rows) {
-    auto live = revive(row);
-    if (live) {
-      by_name_[row.name] = *live;
-      continue;
-    }
-    if (live.error().code() == errc::data_corrupt)
-      co_return fail(std::move(std::move(live).error()).during("storage access service " + row.name));
-    spdlog::error("storage access service {} is out of use: {}", row.name, live.error().message());
-  }
-  co_return result<void>();
-}
-
-io::task<result<void>> services::refresh() {
+io::task<result<void>> services::take_over(bool at_start) {
   std::function<result<std::vector<sql::service_row>>(sql::connection&)> read = sql::list_services;
   CO_TRY(const auto rows, co_await context_.db.run<std::vector<sql::service_row>>(std::move(read)));
   std::erase_if(by_name_, [&](const auto& known) {
@@ -340,10 +324,13 @@ io::task<result<void>> services::refresh() {
       retire(known->second);
       by_name_.erase(known);
     }
-    if (live)
+    if (live) {
       by_name_[row.name] = std::move(*live);
-    else
-      spdlog::error("storage access service {} is out of use: {}", row.name, live.error().message());
+      continue;
+    }
+    if (at_start && live.error().code() == errc::data_corrupt)
+      co_return fail(std::move(std::move(live).error()).during("storage access service " + row.name));
+    spdlog::error("storage access service {} is out of use: {}", row.name, live.error().message());
   }
   co_return result<void>();
 }

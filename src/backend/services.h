@@ -143,10 +143,10 @@ class services {
   /// Before load(): the key of the LOCAL store's URLs, where it was not known at construction.
   void set_local_signing_key(secret key) { context_.local_signing_key = std::move(key); }
   /// Reads all services. Once, before anything else. Errors: the database's, data_corrupt (the master key is another).
-  io::task<result<void>> load();
+  io::task<result<void>> load() { return take_over(true); }
   /// Takes over what others have changed in the database: another backend on it. What has changed or gone is retired.
   /// Errors: the database's.
-  io::task<result<void>> refresh();
+  io::task<result<void>> refresh() { return take_over(false); }
   /// At the end: drops all fetched credentials and ends what fetches some, so that nothing keeps the executor busy.
   void stop();
 
@@ -195,6 +195,7 @@ class services {
       const storage::driver_type& type, std::vector<storage::made_driver::other_endpoint> all) const;
   void note(live_service& s, const result<void>& prepared) const;
   io::task<result<saved_service>> save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous);
+  io::task<result<void>> take_over(bool at_start);
   result<std::shared_ptr<live_service>> revive(const sql::service_row& row) const;
   void retire(std::shared_ptr<live_service> s);
 

@@ -264,6 +264,20 @@ class world : public testing::Test {
   }
   void add_default_service() { ASSERT_TRUE(run(b_->services.create(input()))); }
   void add_device(const std::string& id = "cam-1") { ASSERT_TRUE(run(b_->devices.create(id))); }
+  /// As a grant would write it, lives two minutes; its service is made where it lacks.
+  upload new_upload(const std::string& service = "default") {
+    auto there = b_->services.get(service);
+    if (!there) there = run(b_->services.create(input(service))).value().service;
+    upload u;
+    u.grant_id = b_->ledger.new_id();
+    u.device = "cam-1";
+    u.service_id = there->id;
+    u.service_name = service;
+    u.service_revision = there->revision;
+    u.issued_at = u.updated_at = clock_.now();
+    u.expires_at = clock_.now() + seconds(120);
+    return u;
+  }
   static wire::storage_token_request ask(std::string reqid, std::string name = "a.jpg", bool ours = true) {
     wire::storage_token_request r;
     r.reqid = std::move(reqid);

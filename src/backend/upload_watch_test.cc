@@ -11,13 +11,9 @@ using testing::IsEmpty;
 
 struct upload_watch_test : world {
   std::string add(const std::string& device = "cam-1") {
-    upload u;
-    u.grant_id = b_->ledger.new_id();
+    auto u = new_upload();
     u.device = device;
-    u.service_name = "default";
-    u.issued_at = u.updated_at = clock_.now();
-    u.expires_at = clock_.now() + seconds(120);
-    EXPECT_TRUE(run(b_->ledger.issue(u)));
+    EXPECT_TRUE(run(b_->ledger.issue(u)).value());
     return u.grant_id;
   }
   void settle(const std::string& grant, upload_state s) {

@@ -42,12 +42,22 @@ bool is_secret_field(std::string_view name) {
 
 json::string as_json(std::string_view s) { return json::string(s.data(), s.size()); }
 
+/// A file's text without the line's end behind it.
+result<std::string> read_line(const std::string& file, surroundings& s) {
+  TRY(auto text, read_input(file, s));
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  return text;
+}
+
+/// What --file holds, to be completed by other flags; empty without it.
+result<json::object> read_object(const arguments& a, surroundings& s) {
+  if (a.file.empty()) return json::object();
+  TRY(const auto text, read_input(a.file, s));
+  return wire::parse_json_object(text, max_file_bytes);
+}
+
 result<std::string> service_body(const arguments& a, surroundings& s) {
-  json::object body;
-  if (!a.file.empty()) {
-    TRY(const auto text, read_input(a.file, s));
-    TRY(body, wire::parse_json_object(text, max_file_bytes));
-  }
+  TRY(auto body, read_object(a, s));
   if (!a.type.empty()) body["type"] = as_json(a.type);
   if (!a.name.empty()) body["name"] = as_json(a.name);
   for (const auto& item : a.set) {
@@ -60,9 +70,7 @@ result<std::string> service_body(const arguments& a, surroundings& s) {
   }
   for (const auto& item : a.set_file) {
     TRY(const auto pair, split(item, "--set-file"));
-    TRY(auto text, read_input(pair.second, s));
-    if (pair.first != "certificate")
-      while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+    TRY(const auto text, pair.first == "certificate" ? read_input(pair.second, s) : read_line(pair.second, s));
     body[pair.first] = as_json(text);
   }
   for (const auto& item : a.headers) {
@@ -81,15 +89,10 @@ json::array as_array(const std::vector<std::string>& names) {
 }
 
 result<std::string> hook_body(const arguments& a, surroundings& s) {
-  json::object body;
-  if (!a.file.empty()) {
-    TRY(const auto text, read_input(a.file, s));
-    TRY(body, wire::parse_json_object(text, max_file_bytes));
-  }
+  TRY(auto body, read_object(a, s));
   if (!a.url.empty()) body["url"] = as_json(a.url);
   if (!a.secret_file.empty()) {
-    TRY(auto text, read_input(a.secret_file, s));
-    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+    TRY(const auto text, read_line(a.secret_file, s));
     body["secret"] = as_json(text);
   }
   if (!a.certificate_file.empty()) {

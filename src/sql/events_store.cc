@@ -3,14 +3,20 @@
 namespace evp::sql {
 namespace {
 
-constexpr std::string_view selected =
-    "SELECT e.sequence AS sequence, u.grant_id AS grant_id, u.device AS device, u.instance AS instance, "
-    "u.request_id AS request_id, u.service_id AS service_id, u.service_name AS service_name, "
-    "u.service_revision AS service_revision, u.object AS object, u.operation AS operation, e.state AS state, "
-    "e.reason AS reason, u.can_report AS can_report, u.size_declared AS size_declared, u.size_bytes AS size_bytes, "
-    "u.sha256 AS sha256, u.issued_at AS issued_at, u.expires_at AS expires_at, e.at AS updated_at, "
-    "u.verify AS verify, u.parts_id AS parts_id, u.part_bytes AS part_bytes "
-    "FROM upload_events e JOIN uploads u ON u.grant_id = e.grant_id WHERE ";
+/// The changes and, with the changes' own names apart, the rows that they are of. Conditions on both follow.
+std::string selected() {
+  return "SELECT sequence, changed_to, because, changed_at, " + std::string(upload_columns) +
+         " FROM (SELECT sequence, grant_id AS change_of, state AS changed_to, reason AS because, at AS changed_at "
+         "FROM upload_events) e JOIN uploads u ON u.grant_id = e.change_of WHERE ";
+}
+
+upload_event_row read(const row& r) {
+  upload_event_row out{r.integer("sequence"), read_upload(r)};
+  out.upload.state = r.text("changed_to");
+  out.upload.reason = r.text("because");
+  out.upload.updated_at = r.integer("changed_at");
+  return out;
+}
 
 // What may be forgotten. Ids sort by the time of issue, which is never after that of the last change.
 constexpr std::string_view forgettable =
@@ -42,26 +48,25 @@ result<event_page> list_upload_events(connection& c, const event_query& q) {
   out.more = std::int64_t(window.size()) == q.limit;
   if (window.empty()) return out;
 
-  std::string text(selected);
-  text += "e.sequence > :after AND e.sequence <= :until AND u.grant_id >= :from_id";
+  auto text = selected() + "sequence > :after AND sequence <= :until AND grant_id >= :from_id";
   parameters p{{"after", q.after}, {"until", out.position}, {"from_id", q.from_id}};
   const auto also = [&](std::string_view condition, std::string_view name, const std::optional<std::string>& v) {
     if (!v) return;
     text.append(" AND ").append(condition);
     p.push_back({name, *v});
   };
-  also("u.device = :device", "device", q.device);
-  also("u.service_name = :service", "service", q.service_name);
-  also("e.state = :state", "state", q.state);
-  TRY(const auto found, c.query(text + " ORDER BY e.sequence", p));
-  for (const row& r : found) out.events.push_back({r.integer("sequence"), read_upload(r)});
+  also("device = :device", "device", q.device);
+  also("service_name = :service", "service", q.service_name);
+  also("changed_to = :state", "state", q.state);
+  TRY(const auto found, c.query(text + " ORDER BY sequence", p));
+  for (const row& r : found) out.events.push_back(read(r));
   return out;
 }
 
 result<std::optional<upload_event_row>> find_upload_event(connection& c, std::int64_t sequence) {
-  TRY(const auto found, c.query(std::string(selected) + "e.sequence = :sequence", {{"sequence", sequence}}));
+  TRY(const auto found, c.query(selected() + "sequence = :sequence", {{"sequence", sequence}}));
   if (found.empty()) return std::nullopt;
-  return upload_event_row{found[0].integer("sequence"), read_upload(found[0])};
+  return read(found[0]);
 }
 
 result<event_sequence> find_event_sequence(connection& c) {

@@ -1,12 +1,13 @@
 #include "sql/ledger_store.h"
 
 namespace evp::sql {
-namespace {
 
-constexpr std::string_view columns =
+constexpr std::string_view upload_columns =
     "grant_id, device, instance, request_id, service_id, service_name, service_revision, object, operation, state, "
     "reason, can_report, "
     "size_declared, size_bytes, sha256, issued_at, expires_at, updated_at, verify, parts_id, part_bytes";
+
+namespace {
 
 value number_or_null(const std::optional<std::int64_t>& n) { return n ? value(*n) : value(); }
 
@@ -49,7 +50,7 @@ upload_row read_upload(const row& r) {
 }
 
 result<void> insert_upload(connection& c, const upload_row& u) {
-  CHECK(c.execute("INSERT INTO uploads (" + std::string(columns) +
+  CHECK(c.execute("INSERT INTO uploads (" + std::string(upload_columns) +
                       ") VALUES (:grant_id, :device, :instance, :request_id, :service_id, :service_name, "
                       ":service_revision, :object, "
                       ":operation, :state, :reason, :can_report, :size_declared, :size_bytes, :sha256, :issued_at, "
@@ -79,7 +80,7 @@ result<void> insert_upload(connection& c, const upload_row& u) {
 }
 
 result<std::vector<upload_row>> list_uploads(connection& c, const upload_query& q) {
-  std::string text = "SELECT " + std::string(columns) + " FROM uploads WHERE grant_id >= :from_id";
+  std::string text = "SELECT " + std::string(upload_columns) + " FROM uploads WHERE grant_id >= :from_id";
   parameters p{{"from_id", q.from_id}};
   const auto also = [&](std::string_view condition, std::string_view name, const std::string& v) {
     text.append(" AND ").append(condition);
@@ -96,7 +97,7 @@ result<std::vector<upload_row>> list_uploads(connection& c, const upload_query& 
 
 result<std::optional<upload_row>> find_upload(connection& c, const std::string& grant_id) {
   TRY(const auto found,
-      c.query("SELECT " + std::string(columns) + " FROM uploads WHERE grant_id = :id", {{"id", grant_id}}));
+      c.query("SELECT " + std::string(upload_columns) + " FROM uploads WHERE grant_id = :id", {{"id", grant_id}}));
   if (found.empty()) return std::nullopt;
   return read_upload(found[0]);
 }
@@ -126,7 +127,7 @@ result<bool> prolong_upload(connection& c, const std::string& grant_id, std::int
 }
 
 result<std::vector<upload_row>> list_overdue_uploads(connection& c, std::int64_t before_ms, std::int64_t limit) {
-  TRY(const auto found, c.query("SELECT " + std::string(columns) +
+  TRY(const auto found, c.query("SELECT " + std::string(upload_columns) +
                                     " FROM uploads WHERE (state = 'issued' OR (state = 'uploaded' AND verify <> "
                                     "'none')) AND expires_at < :before "
                                     "ORDER BY expires_at LIMIT :limit",

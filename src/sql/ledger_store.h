@@ -35,7 +35,8 @@ struct upload_query {
   std::int64_t limit = 100;
 };
 
-/// A row of a query that names its columns as upload_row does.
+/// The table's columns, for a SELECT whose rows read_upload() is to read.
+extern const std::string_view upload_columns;
 upload_row read_upload(const row& r);
 
 /// All functions: database thread; errors: the connection's, and what is named.
