@@ -40,9 +40,7 @@ void engine::on(submitted e) {
   if (op->second.order.sent) {
     op->second.sent = op->second.order.sent->result;
     op->second.grant.grant_id = op->second.order.sent->grant_id;
-    move(op, stage::reporting);
-    new_request(op);
-    report(op);
+    begin_report(op);
   } else if (op->second.order.began) {
     auto& began = *op->second.order.began;
     op->second.grant.grant_id = began.grant_id;
@@ -139,10 +137,7 @@ void engine::on(transfer_finished e) {
           out_.push_back(send_report{op->first, next_reqid_++, op->second.grant.grant_id, true, op->second.sent});
         return end(op, outcome, {});
       }
-      move(op, stage::reporting);
-      op->second.failures = 0;
-      new_request(op);
-      return report(op);
+      return begin_report(op);
     case verdict::retry:
       op->second.may_be_there = true;
       if (!own && op->second.tries_on_grant >= policy_.tries_per_grant) abandon_grant(op, &e.result);
@@ -156,10 +151,7 @@ void engine::on(transfer_finished e) {
     case verdict::final:
       if (!may_be_ours(op->second, e.result)) return fail_transfer(op, e.result);
       op->second.sent = std::move(e.result);
-      move(op, stage::reporting);  // the hub finds out whose object it is
-      op->second.failures = 0;
-      new_request(op);
-      return report(op);
+      return begin_report(op);  // the hub finds out whose object it is
   }
 }
 
@@ -372,6 +364,13 @@ void engine::begin_transfer(operation_map::iterator op) {
   running_.emplace(std::pair(op->first, 0U), running_transfer{++op->second.attempt, op->second.order.storage});
   const auto left = std::chrono::ceil<milliseconds>(op->second.deadline - now_);
   out_.push_back(start_transfer{op->first, op->second.attempt, op->second.grant, left, std::nullopt});
+}
+
+void engine::begin_report(operation_map::iterator op) {
+  move(op, stage::reporting);
+  op->second.failures = 0;
+  new_request(op);
+  report(op);
 }
 
 void engine::report(operation_map::iterator op) {

@@ -321,6 +321,7 @@ class engine {
   bool may_be_ours(const operation& o, const transfer_result& r) const;
   bool is_poison(operation_map::iterator op, const storage_state& s);
   bool may_start(operation_map::iterator op, std::optional<steady_time>& not_before);
+  void begin_report(operation_map::iterator op);
   void report(operation_map::iterator op);
   void back_off(operation_map::iterator op, std::optional<milliseconds> retry_after);
   void abandon_grant(operation_map::iterator op, const transfer_result* why);
