@@ -1,5 +1,7 @@
 #include "auth/azure_sas.h"
 
+#include <algorithm>
+
 #include "base/encoding.h"
 
 namespace evp::auth {
@@ -16,13 +18,10 @@ constexpr std::string_view with_encryption_scope = "2020-12-06";
 constexpr std::string_view with_delegated_user = "2025-07-05";  // skdutid, sduoid
 constexpr std::string_view with_required_parts = "2026-04-06";  // srh, srq
 
-std::string in_order(std::string_view letters, std::string_view order) {
-  std::string out;
-  for (const char c : order)
-    if (letters.find(c) != letters.npos) out += c;
-  for (const char c : letters)
-    if (order.find(c) == order.npos) out += c;  // unknown to us: the service judges
-  return out;
+/// Letters that are unknown to us go last: the service judges them.
+std::string in_order(std::string letters, std::string_view order) {
+  std::sort(letters.begin(), letters.end(), [order](char a, char b) { return order.find(a) < order.find(b); });
+  return letters;
 }
 
 std::string text_of(const std::optional<timestamp>& t) { return t ? format_rfc3339_seconds(*t) : ""; }

@@ -17,12 +17,11 @@ class canonical_query {
     pairs_.reserve(12);
   }
   void add(std::string_view name, std::string_view value) {
-    pair p{std::uint32_t(text_.size()), 0, 0, 0};
-    append_percent_encoded(text_, name);
-    p.name_end = p.value = std::uint32_t(text_.size());
-    append_percent_encoded(text_, value);
-    p.end = std::uint32_t(text_.size());
-    pairs_.push_back(p);
+    put(name, value, [this](std::string_view text) { append_percent_encoded(text_, text); });
+  }
+  /// The same for what has nothing to encode, or is encoded already.
+  void add_encoded(std::string_view name, std::string_view value) {
+    put(name, value, [this](std::string_view text) { text_ += text; });
   }
   /// "Task 1: Create a canonical request", step 3.
   void append_to(std::string& out) {
@@ -45,6 +44,15 @@ class canonical_query {
   struct pair {
     std::uint32_t name, name_end, value, end;
   };
+  template <class Append>
+  void put(std::string_view name, std::string_view value, Append append) {
+    pair p{std::uint32_t(text_.size()), 0, 0, 0};
+    append(name);
+    p.name_end = p.value = std::uint32_t(text_.size());
+    append(value);
+    p.end = std::uint32_t(text_.size());
+    pairs_.push_back(p);
+  }
   std::string_view name(const pair& p) const { return std::string_view(text_).substr(p.name, p.name_end - p.name); }
   std::string_view value(const pair& p) const { return std::string_view(text_).substr(p.value, p.end - p.value); }
 
@@ -147,7 +155,8 @@ std::string start_of_canonical_request(const sigv4_request& request) {
   out.reserve(1024);
   out.append(request.method).append("\n");
   append_percent_encoded(out, request.signed_path.empty() ? request.path : request.signed_path, true);
-  return out.append("\n");
+  out += '\n';
+  return out;  // moved: what append() returns would be copied, and the room lost
 }
 
 }  // namespace
@@ -162,7 +171,8 @@ sigv4_signer::sigv4_signer(aws_credentials credentials, std::string region, std:
     : credentials_(std::move(credentials)),
       region_(std::move(region)),
       service_(std::move(service)),
-      dialect_(&dialect) {}
+      dialect_(&dialect),
+      token_encoded_(percent_encode(credentials_.session_token.reveal())) {}
 
 secret sigv4_signer::presign(const sigv4_request& request, timestamp now, seconds expires) const {
   auto d = draft(request, now, expires);
@@ -177,12 +187,12 @@ v4_draft sigv4_signer::draft(const sigv4_request& request, timestamp now, second
   canonical_query query(dialect_->bare_empty_values);
   for (const auto& [key, value] : request.query) query.add(key, value);
   const auto& name = dialect_->name;
-  query.add(name.algorithm, dialect_->algorithm);
-  query.add(name.credential, m.credential);
-  query.add(name.date, m.date_time);
-  query.add(name.expires, std::to_string(expires.count()));
+  query.add_encoded(name.algorithm, dialect_->algorithm);
+  query.add_encoded(name.credential, m.credential_encoded);
+  query.add_encoded(name.date, m.date_time);
+  query.add_encoded(name.expires, std::to_string(expires.count()));
   if (!fields.names.empty()) query.add(name.names, fields.names);
-  if (!credentials_.session_token.empty()) query.add(name.token, credentials_.session_token.reveal());
+  if (!token_encoded_.empty()) query.add_encoded(name.token, token_encoded_.reveal());
 
   auto canonical = start_of_canonical_request(request);
   const auto query_begin = canonical.size();
@@ -262,6 +272,7 @@ const sigv4_signer::moment& sigv4_signer::at(timestamp now) const {
   moment_.scope = moment_.date_time.substr(0, 8);
   moment_.scope.append("/").append(region_).append("/").append(service_).append("/").append(dialect_->terminator);
   moment_.credential = credentials_.access_key_id + "/" + moment_.scope;
+  moment_.credential_encoded = percent_encode(moment_.credential);
   return moment_;
 }
 

@@ -70,7 +70,7 @@ class sigv4_signer {
   /// What depends on the second alone.
   struct moment {
     std::chrono::sys_seconds second{seconds(-1)};
-    std::string date_time, scope, credential;
+    std::string date_time, scope, credential, credential_encoded;
   };
   const moment& at(timestamp now) const;
   const hmac_key& key_of(const moment& m) const;
@@ -79,6 +79,7 @@ class sigv4_signer {
   aws_credentials credentials_;
   std::string region_, service_;
   const v4_dialect* dialect_;
+  secret token_encoded_;
   mutable moment moment_;
   mutable std::string key_scope_;  ///< the scope of key_
   mutable std::optional<hmac_key> key_;

@@ -17,25 +17,25 @@ int hex_digit(char c) {
 }
 
 std::string encode64(std::string_view bytes, std::string_view alphabet, bool padding) {
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
+  std::string out((bytes.size() + 2) / 3 * 4, '=');
+  char* to = out.data();
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     const auto left = bytes.size() - i;
     std::uint32_t v = std::uint32_t(std::uint8_t(bytes[i])) << 16;
     if (left > 1) v |= std::uint32_t(std::uint8_t(bytes[i + 1])) << 8;
     if (left > 2) v |= std::uint8_t(bytes[i + 2]);
-    out += alphabet[v >> 18];
-    out += alphabet[v >> 12 & 63];
-    if (left > 1) out += alphabet[v >> 6 & 63];
-    else if (padding) out += '=';
-    if (left > 2) out += alphabet[v & 63];
-    else if (padding) out += '=';
+    *to++ = alphabet[v >> 18];
+    *to++ = alphabet[v >> 12 & 63];
+    if (left > 1) *to++ = alphabet[v >> 6 & 63];
+    if (left > 2) *to++ = alphabet[v & 63];
   }
+  if (!padding) out.resize(std::size_t(to - out.data()));
   return out;
 }
 
 constexpr bool is_unreserved(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
 
 }  // namespace
@@ -48,11 +48,12 @@ std::string to_hex(std::string_view bytes) {
 
 void append_hex(std::string& out, std::string_view bytes) {
   static constexpr std::string_view digits = "0123456789abcdef";
-  auto at = out.size();
-  out.resize(at + 2 * bytes.size());
+  const auto before = out.size();
+  out.resize(before + 2 * bytes.size());
+  char* to = out.data() + before;
   for (const char c : bytes) {
-    out[at++] = digits[std::uint8_t(c) >> 4];
-    out[at++] = digits[std::uint8_t(c) & 15];
+    *to++ = digits[std::uint8_t(c) >> 4];
+    *to++ = digits[std::uint8_t(c) & 15];
   }
 }
 
@@ -116,16 +117,19 @@ void append_percent_encoded(std::string& out, std::string_view text, bool keep_s
   };
   static constexpr auto plain = plain_but('-'), plain_or_slash = plain_but('/');
   const auto& stays = keep_slash ? plain_or_slash : plain;
-  const char* const end = text.data() + text.size();
-  for (const char* at = text.data(); at != end;) {
-    const char* run = at;  // plain characters are copied a run at a time
-    while (run != end && stays[std::uint8_t(*run)]) ++run;
-    out.append(at, run);
-    if (run == end) return;
-    const char escaped[] = {'%', digits[std::uint8_t(*run) >> 4], digits[std::uint8_t(*run) & 15]};
-    out.append(escaped, 3);
-    at = run + 1;
+  const auto before = out.size();
+  out.resize(before + 3 * text.size());
+  char* to = out.data() + before;
+  for (const char c : text) {
+    if (stays[std::uint8_t(c)]) {
+      *to++ = c;
+      continue;
+    }
+    *to++ = '%';
+    *to++ = digits[std::uint8_t(c) >> 4];
+    *to++ = digits[std::uint8_t(c) & 15];
   }
+  out.resize(std::size_t(to - out.data()));
 }
 
 std::string to_lower(std::string_view text) {
@@ -162,18 +166,26 @@ bool is_utf8(std::string_view text) noexcept {
     const auto c = std::uint8_t(text[i]);
     std::size_t extra;
     std::uint32_t point;
-    if (c < 0x80) { ++i; continue; }
-    if (c >= 0xc2 && c <= 0xdf) extra = 1, point = c & 0x1f;
-    else if (c >= 0xe0 && c <= 0xef) extra = 2, point = c & 0x0f;
-    else if (c >= 0xf0 && c <= 0xf4) extra = 3, point = c & 0x07;
-    else return false;
+    if (c < 0x80) {
+      ++i;
+      continue;
+    }
+    if (c >= 0xc2 && c <= 0xdf)
+      extra = 1, point = c & 0x1f;
+    else if (c >= 0xe0 && c <= 0xef)
+      extra = 2, point = c & 0x0f;
+    else if (c >= 0xf0 && c <= 0xf4)
+      extra = 3, point = c & 0x07;
+    else
+      return false;
     if (i + extra >= text.size()) return false;
     for (std::size_t k = 1; k <= extra; ++k) {
       const auto follow = std::uint8_t(text[i + k]);
       if ((follow & 0xc0) != 0x80) return false;
       point = point << 6 | (follow & 0x3f);
     }
-    if ((extra == 2 && (point < 0x800 || (point >= 0xd800 && point <= 0xdfff))) || (extra == 3 && (point < 0x10000 || point > 0x10ffff)))
+    if ((extra == 2 && (point < 0x800 || (point >= 0xd800 && point <= 0xdfff))) ||
+        (extra == 3 && (point < 0x10000 || point > 0x10ffff)))
       return false;
     i += extra + 1;
   }

@@ -2,23 +2,44 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <utility>
 
 namespace evp {
 namespace {
 
 using namespace std::chrono;
 
-struct civil {
-  year_month_day date;
-  hh_mm_ss<milliseconds> time;
-};
-
-civil split(timestamp t) {
+/// The form with its letters replaced by the digits of t: year Y, month M, day D, hour h, minute m, second s and
+/// millisecond l. Every signature has a time in it, and fmt takes longer for one than the hash does.
+std::string write(timestamp t, std::string form) {
+  constexpr timestamp first = sys_days(year(0) / January / 1), end = sys_days(year(10'000) / January / 1);
+  t = std::clamp(t, first, end - milliseconds(1));
   const auto day = floor<days>(t);
-  return {year_month_day(day), hh_mm_ss<milliseconds>(t - day)};
+  const year_month_day date(day);
+  auto of_day = unsigned((t - day).count());
+  const auto take = [&of_day](unsigned count) { return std::exchange(of_day, of_day / count) % count; };
+  unsigned y = unsigned(int(date.year())), mo = unsigned(date.month()), d = unsigned(date.day());
+  unsigned l = take(1000), s = take(60), m = take(60), h = of_day;
+  for (auto i = form.size(); i-- > 0;) {
+    unsigned* number = nullptr;
+    switch (form[i]) {
+      case 'Y': number = &y; break;
+      case 'M': number = &mo; break;
+      case 'D': number = &d; break;
+      case 'h': number = &h; break;
+      case 'm': number = &m; break;
+      case 's': number = &s; break;
+      case 'l': number = &l; break;
+      default: continue;
+    }
+    form[i] = char('0' + *number % 10);
+    *number /= 10;
+  }
+  return form;
 }
 
 bool read_digits(std::string_view text, std::size_t at, std::size_t count, int& out) {
@@ -37,32 +58,18 @@ result<timestamp> make_time(int y, unsigned mo, unsigned d, int h, int mi, int s
 
 }  // namespace
 
-std::string format_rfc3339(timestamp t) {
-  const auto [d, c] = split(t);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", int(d.year()), unsigned(d.month()), unsigned(d.day()),
-                     c.hours().count(), c.minutes().count(), c.seconds().count(), c.subseconds().count());
-}
-
-std::string format_rfc3339_seconds(timestamp t) {
-  const auto [d, c] = split(t);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", int(d.year()), unsigned(d.month()), unsigned(d.day()),
-                     c.hours().count(), c.minutes().count(), c.seconds().count());
-}
-
-std::string format_basic(timestamp t) {
-  const auto [d, c] = split(t);
-  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", int(d.year()), unsigned(d.month()), unsigned(d.day()),
-                     c.hours().count(), c.minutes().count(), c.seconds().count());
-}
-
+std::string format_rfc3339(timestamp t) { return write(t, "YYYY-MM-DDThh:mm:ss.lllZ"); }
+std::string format_rfc3339_seconds(timestamp t) { return write(t, "YYYY-MM-DDThh:mm:ssZ"); }
+std::string format_basic(timestamp t) { return write(t, "YYYYMMDDThhmmssZ"); }
 std::string format_unix_seconds(timestamp t) { return std::to_string(floor<seconds>(t).time_since_epoch().count()); }
 
 result<timestamp> parse_rfc3339(std::string_view text) {
   int y, mo, d, h, mi, s, ms = 0;
   const auto bad = [] { return fail(errc::invalid_argument, "not a time: write it as 2026-11-22T18:07:13Z"); };
-  if (text.size() < 20 || text.back() != 'Z' || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' ||
-      text[16] != ':' || !read_digits(text, 0, 4, y) || !read_digits(text, 5, 2, mo) || !read_digits(text, 8, 2, d) ||
-      !read_digits(text, 11, 2, h) || !read_digits(text, 14, 2, mi) || !read_digits(text, 17, 2, s))
+  if (text.size() < 20 || text.back() != 'Z' || text[4] != '-' || text[7] != '-' || text[10] != 'T' ||
+      text[13] != ':' || text[16] != ':' || !read_digits(text, 0, 4, y) || !read_digits(text, 5, 2, mo) ||
+      !read_digits(text, 8, 2, d) || !read_digits(text, 11, 2, h) || !read_digits(text, 14, 2, mi) ||
+      !read_digits(text, 17, 2, s))
     return bad();
   if (text.size() > 20) {
     const auto fraction = text.substr(19, text.size() - 20);
@@ -93,9 +100,14 @@ result<milliseconds> parse_iso8601_duration(std::string_view text) {
     return fail(errc::invalid_argument, "not an ISO 8601 duration: write two minutes as PT2M, one day as P1D");
   };
   constexpr std::int64_t limit_ms = milliseconds(years(100)).count();
-  struct unit { char letter; bool in_time; std::int64_t ms; };
+  struct unit {
+    char letter;
+    bool in_time;
+    std::int64_t ms;
+  };
   static constexpr std::array<unit, 5> units{unit{'W', false, 604'800'000}, unit{'D', false, 86'400'000},
-                                             unit{'H', true, 3'600'000}, unit{'M', true, 60'000}, unit{'S', true, 1'000}};
+                                             unit{'H', true, 3'600'000}, unit{'M', true, 60'000},
+                                             unit{'S', true, 1'000}};
   if (text.size() < 3 || text[0] != 'P') return bad();
   std::size_t at = 1, next_unit = 0;
   bool in_time = false, any = false;
@@ -117,11 +129,13 @@ result<milliseconds> parse_iso8601_duration(std::string_view text) {
       fraction = true;
       std::int64_t scale = 100;
       const auto first = ++at;
-      for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, scale /= 10) thousandths += (text[at] - '0') * scale;
+      for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, scale /= 10)
+        thousandths += (text[at] - '0') * scale;
       if (at == first) return bad();
     }
     if (at == text.size()) return bad();
-    while (next_unit < units.size() && (units[next_unit].letter != text[at] || units[next_unit].in_time != in_time)) ++next_unit;
+    while (next_unit < units.size() && (units[next_unit].letter != text[at] || units[next_unit].in_time != in_time))
+      ++next_unit;
     if (next_unit == units.size()) return bad();
     const auto& u = units[next_unit++];
     if (fraction && u.letter != 'S') return bad();

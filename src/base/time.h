@@ -17,7 +17,8 @@ using timestamp = std::chrono::sys_time<milliseconds>;
 /// Time that only goes forward: what waits and deadlines are measured in.
 using steady_time = std::chrono::steady_clock::time_point;
 
-/// "2026-11-22T18:07:13.626Z" (RFC 3339).
+/// "2026-11-22T18:07:13.626Z" (RFC 3339). Here and below, what is not in the years 0 to 9999 is written as their
+/// nearest.
 std::string format_rfc3339(timestamp t);
 /// "2026-11-22T18:07:13Z": Azure's form, without fractions.
 std::string format_rfc3339_seconds(timestamp t);

@@ -114,6 +114,7 @@ class aws_driver final : public bucket_driver {
   bool keys_are_given() const noexcept override { return !cache_; }
   /// One signer for as long as a credential lasts, since it keeps a key of the day.
   io::task<result<timestamp>> credential_end() override {
+    if (keys_are_given()) co_return timestamp::max();
     CO_TRY(auto fresh, co_await cache_->get(grant_least));
     if (!signer_ || !(fresh.value == current_.value))
       signer_ = std::make_unique<auth::sigv4_signer>(fresh.value, region_);

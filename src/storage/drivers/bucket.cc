@@ -260,14 +260,16 @@ auth::signable_request bucket_driver::request(std::string method, std::string_vi
   r.method = std::move(method);
   r.scheme = place_.at.scheme;
   r.authority = place_.at.authority();
-  r.path = place_.in_path ? "/" + place_.bucket : "";
+  r.path.clear();
+  r.path.reserve(place_.bucket.size() + object.size() + 2);
+  if (place_.in_path) r.path.append("/").append(place_.bucket);
   if (!object.empty() || !place_.in_path) r.path.append("/").append(object);
   return r;
 }
 
 io::task<result<http::response>> bucket_driver::send(auth::signable_request wanted, std::string body,
                                                      std::uint64_t max_bytes, milliseconds patience) {
-  if (!keys_are_given()) { CO_CHECK(co_await credential_end()); }
+  CO_CHECK(co_await credential_end());
   CO_TRY(auto r, co_await own_request(std::move(wanted), std::move(body)));
   r.ca_pem = ca_pem_;
   r.max_response_bytes = max_bytes;
@@ -296,7 +298,6 @@ io::task<result<secret>> bucket_driver::presign_elsewhere(auth::signable_request
 }
 
 io::task<result<milliseconds>> bucket_driver::grant_life(milliseconds wanted) {
-  if (keys_are_given()) co_return wanted;
   CO_TRY(const auto dies, co_await credential_end());
   if (retired_) co_return fail(retired_error());  // meanwhile
   co_return lifetime_within(wanted, dies, clock_.now());

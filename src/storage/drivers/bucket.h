@@ -86,7 +86,7 @@ class bucket_driver : public driver {
   void retire() override { retired_ = true; }
 
  protected:
-  /// The user's keys, which never end; else credential_end() is asked before anything is signed.
+  /// The user's keys, which never end: credential_end() need not be awaited.
   virtual bool keys_are_given() const noexcept { return true; }
   /// Makes sure that there is a credential to sign with, and tells when it dies. What is signed before the next
   /// suspension is signed with that one.
