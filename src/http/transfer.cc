@@ -163,7 +163,7 @@ void transfer::set_body() {
     curl_easy_setopt(e, CURLOPT_READDATA, this);
     curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, &transfer::on_seek);
     curl_easy_setopt(e, CURLOPT_SEEKDATA, this);
-    if (request_.hash_body) hash_.emplace();
+    if (request_.hash_body) hash_ = std::make_unique<body_hash>(body_length_);
   }
   curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
 }
@@ -272,7 +272,7 @@ int transfer::on_seek(void* self, curl_off_t offset, int origin) {
   auto& t = *static_cast<transfer*>(self);
   if (offset != 0 || origin != SEEK_SET) return CURL_SEEKFUNC_FAIL;
   t.body_given_ = 0;
-  if (t.hash_) t.hash_.emplace();
+  if (t.hash_) t.hash_ = std::make_unique<body_hash>(t.body_length_);
   return CURL_SEEKFUNC_OK;
 }
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <optional>
 
-#include "base/crypto.h"
+#include "http/body_hash.h"
 #include "http/client.h"
 #include "http/early_answer.h"
 
@@ -75,7 +75,7 @@ class transfer {
   bool has_body_ = false;
   std::uint64_t body_length_ = 0;
   std::uint64_t body_given_ = 0;
-  std::optional<sha256_stream> hash_;
+  std::unique_ptr<body_hash> hash_;
 
   response response_;
   std::size_t head_bytes_ = 0;
