@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <deque>
+#include <unordered_map>
 
 #include "sql/connection.h"
 
@@ -30,6 +31,8 @@ error from_sqlite(int code, const std::string& text) {
     default: return {errc::internal, "database: " + text};
   }
 }
+
+constexpr std::size_t max_prepared = 128;  // lists have texts that depend on their filters
 
 /// The only function that turns SOCI's exceptions into errors.
 error from_current_exception() {
@@ -59,31 +62,27 @@ class sqlite_session final : public session {
   // parameters are bound. So no statement here may have RETURNING, and none with parameters an expression column.
   result<rows> query(std::string_view text, const parameters& p) override try {
     rows out;
-    soci::row fetched;
-    bound b(soci_, text, p);
-    b.statement.exchange(soci::into(fetched));
-    b.prepare(text);
-    for (bool more = b.statement.execute(true); more; more = b.statement.fetch()) {
+    auto& s = prepared(text, p, true);
+    for (bool more = s.statement.execute(true); more; more = s.statement.fetch()) {
       row& r = out.emplace_back();
-      r.columns.reserve(fetched.size());
-      for (std::size_t i = 0; i < fetched.size(); ++i)
-        r.columns.emplace_back(fetched.get_properties(i).get_name(), value_at(fetched, i));
+      r.columns.reserve(s.fetched.size());
+      for (std::size_t i = 0; i < s.fetched.size(); ++i)
+        r.columns.emplace_back(s.fetched.get_properties(i).get_name(), value_at(s.fetched, i));
     }
     return out;
-  } catch (...) { return fail(from_current_exception()); }
+  } catch (...) { return failed(); }
 
   result<std::int64_t> execute(std::string_view text, const parameters& p) override try {
-    bound b(soci_, text, p);
-    b.prepare(text);
-    b.statement.execute(true);
-    return b.statement.get_affected_rows();
-  } catch (...) { return fail(from_current_exception()); }
+    auto& s = prepared(text, p, false);
+    s.statement.execute(true);
+    return s.statement.get_affected_rows();
+  } catch (...) { return failed(); }
 
   // IMMEDIATE: the write lock is taken at once, so that no later statement meets SQLITE_BUSY halfway.
-  result<void> begin() override { return once("BEGIN IMMEDIATE"); }
-  result<void> commit() override { return once("COMMIT"); }
+  result<void> begin() override { return executed("BEGIN IMMEDIATE"); }
+  result<void> commit() override { return executed("COMMIT"); }
   void rollback() noexcept override {
-    if (in_transaction()) (void)once("ROLLBACK");
+    if (in_transaction()) (void)executed("ROLLBACK");
   }
   bool in_transaction() const noexcept override { return sqlite_api::sqlite3_get_autocommit(conn_) == 0; }
 
@@ -93,33 +92,73 @@ class sqlite_session final : public session {
   } catch (...) { return fail(from_current_exception()); }
 
  private:
-  /// A statement and the values bound to it; SOCI keeps pointers to them, so they stay where they are.
+  /// A statement, the values bound to it and the row it gives; SOCI keeps pointers to them, so they stay where they
+  /// are.
   struct bound {
-    bound(soci::session& s, std::string_view, const parameters& p) : statement(s) {
+    bound(soci::session& s, std::string_view text, const parameters& p, bool gives_rows) : statement(s) {
       for (const parameter& one : p) {
         const std::string name(one.name);
-        if (const auto* n = std::get_if<std::int64_t>(&one.v)) {
-          statement.exchange(soci::use(integers.emplace_back(*n), name));
-        } else if (const auto* t = std::get_if<std::string>(&one.v)) {
-          statement.exchange(soci::use(texts.emplace_back(*t), name));
-        } else {
+        if (std::holds_alternative<std::int64_t>(one.v))
+          statement.exchange(soci::use(integers.emplace_back(), name));
+        else if (std::holds_alternative<std::string>(one.v))
+          statement.exchange(soci::use(texts.emplace_back(), name));
+        else
           statement.exchange(soci::use(texts.emplace_back(), null, name));
-        }
       }
-    }
-    void prepare(std::string_view text) {
+      if (gives_rows) statement.exchange(soci::into(fetched));
       statement.alloc();
       statement.prepare(std::string(text));
       statement.define_and_bind();
     }
+    /// Takes the values of the next execution, of the kinds that it was made with.
+    void assign(const parameters& p) {
+      auto integer = integers.begin();
+      auto t = texts.begin();
+      for (const parameter& one : p) {
+        if (const auto* n = std::get_if<std::int64_t>(&one.v))
+          *integer++ = *n;
+        else if (const auto* text = std::get_if<std::string>(&one.v))
+          *t++ = *text;
+        else
+          ++t;
+      }
+    }
     std::deque<long long> integers;
     std::deque<std::string> texts;
     soci::indicator null = soci::i_null;
+    soci::row fetched;
     soci::statement statement;
   };
 
+  /// Statements are kept, since preparing one takes longer than executing it.
+  bound& prepared(std::string_view text, const parameters& p, bool gives_rows) {
+    std::string key(1, gives_rows ? 'r' : 'x');
+    for (const parameter& one : p) key += char('0' + one.v.index());
+    key += text;
+    auto found = prepared_.find(key);
+    if (found == prepared_.end()) {
+      if (prepared_.size() >= max_prepared) prepared_.clear();
+      found = prepared_.emplace(std::move(key), std::make_unique<bound>(soci_, text, p, gives_rows)).first;
+    }
+    found->second->assign(p);
+    return *found->second;
+  }
+
+  /// In a catch block. A statement that has failed may hold locks until it is gone.
+  tl::unexpected<error> failed() {
+    auto why = from_current_exception();
+    prepared_.clear();
+    return fail(std::move(why));
+  }
+
+  result<void> executed(std::string_view text) {
+    CHECK(execute(text, {}));
+    return {};
+  }
+
   soci::session soci_;
   sqlite_api::sqlite3* conn_ = nullptr;
+  std::unordered_map<std::string, std::unique_ptr<bound>> prepared_;  ///< gone before the session
 };
 
 }  // namespace
