@@ -1,5 +1,6 @@
 #include "base/encoding.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -47,14 +48,16 @@ std::string to_hex(std::string_view bytes) {
 }
 
 void append_hex(std::string& out, std::string_view bytes) {
-  static constexpr std::string_view digits = "0123456789abcdef";
+  static constexpr auto pairs = [] {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::array<std::array<char, 2>, 256> t{};
+    for (std::size_t i = 0; i < t.size(); ++i) t[i] = {digits[i >> 4], digits[i & 15]};
+    return t;
+  }();
   const auto before = out.size();
   out.resize(before + 2 * bytes.size());
   char* to = out.data() + before;
-  for (const char c : bytes) {
-    *to++ = digits[std::uint8_t(c) >> 4];
-    *to++ = digits[std::uint8_t(c) & 15];
-  }
+  for (const char c : bytes) to = std::copy_n(pairs[std::uint8_t(c)].data(), 2, to);
 }
 
 result<std::string> from_hex(std::string_view text) {
@@ -117,6 +120,11 @@ void append_percent_encoded(std::string& out, std::string_view text, bool keep_s
   };
   static constexpr auto plain = plain_but('-'), plain_or_slash = plain_but('/');
   const auto& stays = keep_slash ? plain_or_slash : plain;
+  // Most texts have nothing to encode, or only towards their end.
+  const auto first =
+      std::find_if(text.begin(), text.end(), [&stays](char c) { return !stays[std::uint8_t(c)]; }) - text.begin();
+  out.append(text, 0, std::size_t(first));
+  text.remove_prefix(std::size_t(first));
   const auto before = out.size();
   out.resize(before + 3 * text.size());
   char* to = out.data() + before;
