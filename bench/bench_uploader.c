@@ -21,11 +21,13 @@ struct order {
 
 struct run {
   int under_way, failed;
+  double *begun, *ended; /* of each file, in ms of the monotonic clock */
 };
 
 /* One file operation; lives until its callback. */
 struct upload {
   struct run *of;
+  int number;
   char path[max_path], name[64];
   struct EVP_BlobRequestEvpExt request;
   struct EVP_BlobLocalStore store;
@@ -56,6 +58,7 @@ static void on_uploaded(EVP_BLOB_CALLBACK_REASON reason, const void *result, voi
   struct upload *u = user;
   const struct EVP_BlobResultEvp *r = result;
   --u->of->under_way;
+  u->of->ended[u->number] = now_ms();
   if (reason != EVP_BLOB_CALLBACK_REASON_DONE || r->result != EVP_BLOB_RESULT_SUCCESS) ++u->of->failed;
   free(u);
 }
@@ -87,6 +90,7 @@ static struct upload *new_upload(struct EVP_client *h, struct run *of, const str
   struct upload *u = calloc(1, sizeof *u);
   if (!u) abort();
   u->of = of;
+  u->number = number;
   snprintf(u->name, sizeof u->name, "bench/%lld-%d.bin", o->bytes, number);
   snprintf(u->path, sizeof u->path, "%s/%lld-%d.bin", EVP_getWorkspaceDirectory(h, EVP_WORKSPACE_TYPE_DEFAULT), o->bytes,
            number);
@@ -96,11 +100,25 @@ static struct upload *new_upload(struct EVP_client *h, struct run *of, const str
   return u;
 }
 
+/* {"ms":12.3,"failed":0,"files":[[begun,ended],...]} */
+static char *answer_of(const struct run *r, const struct order *o, double ms) {
+  size_t room = 64 + 48 * (size_t)o->count, used;
+  char *text = malloc(room);
+  int i, listed = o->count <= 1000 ? o->count : 0; /* an answer has its bounds */
+  if (!text) abort();
+  used = (size_t)snprintf(text, room, "{\"ms\":%.3f,\"failed\":%d,\"files\":[", ms, r->failed);
+  for (i = 0; i < listed; ++i)
+    used += (size_t)snprintf(text + used, room - used, "%s[%.3f,%.3f]", i ? "," : "", r->begun[i], r->ended[i]);
+  snprintf(text + used, room - used, "]}");
+  return text;
+}
+
 static void run(struct EVP_client *h, const struct order *o) {
-  struct run r = {0, 0};
-  char answer[128];
+  struct run r = {0, 0, calloc((size_t)o->count, sizeof(double)), calloc((size_t)o->count, sizeof(double))};
+  char *answer;
   double began;
   int i;
+  if (!r.begun || !r.ended) abort();
   for (i = 0; i < o->count; ++i) {
     struct upload *u = new_upload(h, &r, o, i);
     if (make_file(u->path, o->bytes) != 0) r.failed = 1;
@@ -110,6 +128,7 @@ static void run(struct EVP_client *h, const struct order *o) {
   for (i = 0; i < o->count && r.failed == 0; ++i) {
     struct upload *u = new_upload(h, &r, o, i);
     ++r.under_way;
+    r.begun[i] = now_ms();
     if (EVP_blobOperation(h, EVP_BLOB_TYPE_EVP_EXT, EVP_BLOB_OP_PUT, &u->request, &u->store, on_uploaded, u) != EVP_OK) {
       r.failed = 1;
       --r.under_way;
@@ -118,8 +137,11 @@ static void run(struct EVP_client *h, const struct order *o) {
     while (r.under_way >= o->outstanding && EVP_processEvent(h, 60000) != EVP_SHOULDEXIT) continue;
   }
   while (r.under_way > 0 && EVP_processEvent(h, 60000) != EVP_SHOULDEXIT) continue;
-  snprintf(answer, sizeof answer, "{\"ms\":%.3f,\"failed\":%d}", now_ms() - began, r.failed);
+  answer = answer_of(&r, o, now_ms() - began);
   EVP_sendRpcResponse(h, o->id, answer, EVP_RPC_RESPONSE_STATUS_OK, on_answered, NULL);
+  free(answer);
+  free(r.begun);
+  free(r.ended);
 }
 
 int main(void) {

@@ -105,19 +105,28 @@ json::array run_small(world& w, int runs, double sync) {
   json::array rows;
   heading("seconds, medians");
   for (const auto& load : small) {
-    std::vector<double> ours, curl;
+    std::vector<double> ours, confirming, curl;
     w.ours(load);  // makes the files, warms both up
     w.curl(load);
     for (int i = 0; i < runs; ++i) {
-      ours.push_back(w.ours(load));
+      const auto t = w.ours(load);
+      ours.push_back(t.seconds);
+      confirming.push_back(t.confirming);
       curl.push_back(w.curl(load).seconds);
     }
     const double us = median(ours), peer = median(curl);
     const double bound = load.outstanding > 1 ? 3 * peer + load.count * sync : 0.5 + load.count * sync;
+    const double apart = median(confirming), without = us - apart;
     std::printf("%-32s %9.3f %9.3f %7.2f   %.3f s: %s\n", load.name, us, peer, us / peer, bound,
                 us <= bound ? "yes" : "NO");
+    std::printf("%-32s %9.3f %9.3f %7.2f   %.3f s: %s; report and HEAD %.3f s\n", "  until the storage had them",
+                without, peer, without / peer, bound, without <= bound ? "yes" : "NO", apart);
     std::fflush(stdout);
-    rows.push_back(json::object{{"name", load.name}, {"oursSeconds", us}, {"curlSeconds", peer}, {"toReach", bound}});
+    rows.push_back(json::object{{"name", load.name},
+                                {"oursSeconds", us},
+                                {"reportAndHeadSeconds", apart},
+                                {"curlSeconds", peer},
+                                {"toReach", bound}});
   }
   return rows;
 }
@@ -133,7 +142,7 @@ json::array run_large(world& w, int runs) {
     const long before = kilobytes(w.runtime_pid(), "status", "VmRSS:");
     for (int i = 0; i < runs; ++i) {
       const double cpu = cpu_seconds(w.runtime_pid());
-      ours.push_back(w.ours(load));
+      ours.push_back(w.ours(load).seconds);
       ours_cpu.push_back(cpu_seconds(w.runtime_pid()) - cpu);
       const auto c = peer();
       curl.push_back(c.seconds);
@@ -210,8 +219,9 @@ json::object run_footprint(world& w, const fs::path& folder) {
   const auto size = stripped_size(w.runtime_program(), folder);
   const long pss = long(idle.at("pssKb").as_int64());
   auto libraries = libraries_of(w.runtime_pid());
-  std::printf("evp-runtime idle: %ld kB PSS, curl with an open https connection %ld kB: %.2f x (to reach: 1.3)\n", pss,
-              curl, double(pss) / double(curl));
+  std::printf(
+      "evp-runtime idle, no module: %ld kB PSS, curl with an open https connection %ld kB: %.2f x (to reach: 1.3)\n",
+      pss, curl, double(pss) / double(curl));
   std::printf("stripped evp-runtime: %lld bytes (to reach: 1,300,000); it loads", size);
   for (const auto& [name, bytes] : libraries) std::printf(" %s %lld", std::string(name).c_str(), bytes.as_int64());
   std::printf("\n");
@@ -227,7 +237,9 @@ int run(int runs) {
   json::object report{{"runs", runs}};
   {
     world w(folder);
+    std::this_thread::sleep_for(std::chrono::seconds(2));
     report["footprint"] = run_footprint(w, folder);
+    w.deploy();
     report["idle"] = run_idle(w);
     const double sync = median_sync(w.device_folder());
     std::printf("one append of 4 KB and its fdatasync: %.3f ms, median of 200\n", sync * 1e3);

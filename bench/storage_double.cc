@@ -55,6 +55,14 @@ storage_double::~storage_double() {
   thread_.join();
 }
 
+double storage_double::taken_at(std::string_view end_of_name) const {
+  const std::lock_guard lock(mutex_);
+  double last = 0;
+  for (const auto& [path, at] : taken_)
+    if (path.ends_with(end_of_name)) last = std::max(last, at);
+  return last;
+}
+
 io::task<http::server_response> storage_double::put(http::server_request& r) {
   std::vector<char> buffer(256 * 1024);
   std::uint64_t size = 0;
@@ -72,6 +80,10 @@ io::task<http::server_response> storage_double::put(http::server_request& r) {
     uploads_[r.path][unsigned(std::stoul(number))] = size;
   else
     sizes_[r.path] = size;
+  {
+    const std::lock_guard lock(mutex_);
+    taken_[r.path] = std::chrono::duration<double, std::milli>(steady_time::clock::now().time_since_epoch()).count();
+  }
   answer.fields.push_back({"ETag", "\"" + std::to_string(size) + "\""});
   co_return answer;
 }

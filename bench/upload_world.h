@@ -17,12 +17,19 @@ struct workload {
   long long bytes;
 };
 
+struct timing {
+  double seconds = 0;     ///< until the module had all outcomes
+  double confirming = 0;  ///< the part of them for which files had been taken and waited for report and HEAD
+};
+
 class world {
  public:
+  /// The runtime is connected and has no module.
   explicit world(io::fs::path folder);
+  /// Gives the device the module that uploads, and waits until it runs.
+  void deploy();
 
-  /// Seconds until the module had all outcomes.
-  double ours(const workload& w);
+  timing ours(const workload& w);
   /// Seconds until the ledger shows all as verified: for what takes longer than a command may.
   double ours_by_ledger(const workload& w, int limit_s);
   /// One curl process with kept-alive connections. The module's own files, so that both read the same page cache.

@@ -1,4 +1,5 @@
 // evp-runtime: the device daemon's main(): settings, hardening, signals, and nothing else.
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -72,6 +73,7 @@ int run(runtime::runtime_options options) {
 
 int main(int argc, char** argv) {
   protect_secrets();
+  ::mallopt(M_ARENA_MAX, 1);  // an arena for each thread would cost more memory than the one's lock costs time
   std::signal(SIGPIPE, SIG_IGN);
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_st>()));
   const auto settings = apps::read_runtime_settings({argv + 1, argv + argc}, from_environment);
