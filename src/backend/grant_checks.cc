@@ -10,7 +10,6 @@
 namespace evp::backend {
 namespace {
 
-constexpr milliseconds stat_limit{3'000};         // of the 4 s in which a device is answered
 constexpr milliseconds ask_again{3'000};          // for a storage that cannot be asked now
 constexpr milliseconds give_up_after{3'600'000};  // an overdue grant whose storage stays out of reach
 constexpr std::size_t max_reason_bytes = 256;
@@ -85,9 +84,13 @@ io::task<result<bool>> grants::settle_report(std::string device, wire::transfer_
     auto outcome = co_await settle_by_checksum(std::move(u), std::move(r));
     co_return outcome;
   }
+  // A check that comes out at once is one write; the others say "uploaded" first.
   o.state = upload_state::uploaded;
-  CO_CHECK(co_await ledger_.settle(std::move(o)));
-  auto outcome = co_await verify(std::move(u), std::move(r));
+  o.by_device = true;
+  const bool at_once = u.verify == verification::head && u.parts_id.empty();
+  if (!at_once) { CO_CHECK(co_await ledger_.settle(o)); }
+  auto outcome = co_await verify(std::move(u), o);
+  if (at_once && !outcome && is_temporary(outcome.error().code())) { CO_CHECK(co_await ledger_.settle(std::move(o))); }
   co_return outcome;
 }
 
@@ -99,7 +102,7 @@ io::task<result<bool>> grants::settle_existing(upload u, int http_status) {
   const auto service = services_.find_revision(u.service_id, u.service_revision);
   if (service && u.verify == verification::head && u.size_declared && u.parts_id.empty()) {
     CO_TRY(const bool alone, co_await ledger_.is_only_one(u));
-    const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
+    const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit(), "asking the storage");
     if (!seen && is_temporary(seen.error().code()))
       co_return fail(std::move(error(errc::unavailable, seen.error().message()).after(ask_again)));
     const bool is_new = seen && seen->modified_at && *seen->modified_at + seconds(1) > u.issued_at;  // HTTP has seconds
@@ -137,9 +140,8 @@ io::task<result<bool>> grants::settle_by_checksum(upload u, wire::transfer_repor
   co_return true;
 }
 
-io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
-  upload_outcome o;
-  o.grant_id = u.grant_id;
+io::task<result<bool>> grants::verify(upload u, upload_outcome o) {
+  const auto bytes = *o.size_bytes;
   o.state = upload_state::failed;
   const auto service = services_.find_revision(u.service_id, u.service_revision);
   if (!service) {
@@ -160,14 +162,14 @@ io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
     }
   }
   if (u.verify != verification::head) co_return false;  // the row stays "uploaded": the device's word
-  const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
+  const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit(), "asking the storage");
   if (!seen && seen.error().code() != errc::not_found) {
     ++counters_.unverifiable;
     const std::string text = "the storage cannot be asked whether the object arrived: " + seen.error().message();
     co_return fail(std::move(error(errc::unavailable, text).after(ask_again)));
   }
   auto too_much = seen ? beyond_limit(*service, seen->size) : std::string();
-  if (seen && seen->size == r.bytes && too_much.empty()) {
+  if (seen && seen->size == bytes && too_much.empty()) {
     o.state = upload_state::verified;
     o.size_bytes = seen->size;
     CO_CHECK(co_await ledger_.settle(std::move(o)));
@@ -175,10 +177,10 @@ io::task<result<bool>> grants::verify(upload u, wire::transfer_report r) {
     co_return true;
   }
   ++counters_.mismatched;
-  if (seen && seen->size == r.bytes)
+  if (seen && seen->size == bytes)
     o.reason = std::move(too_much);
   else
-    o.reason = seen ? "the object has " + std::to_string(seen->size) + " bytes, not the " + std::to_string(r.bytes) +
+    o.reason = seen ? "the object has " + std::to_string(seen->size) + " bytes, not the " + std::to_string(bytes) +
                           " that the device sent"
                     : std::string("the object is not in the storage");
   if (seen) o.size_bytes = seen->size;
@@ -196,7 +198,7 @@ io::task<result<void>> grants::sweep_one(upload u) {
   } else if (!service) {
     o.reason = "the storage access service was changed or removed before the upload could be checked";
   } else {
-    const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit, "asking the storage");
+    const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit(), "asking the storage");
     const auto wanted = u.size_declared ? u.size_declared : u.size_bytes;
     auto too_much = seen ? beyond_limit(*service, seen->size) : std::string();
     if (!too_much.empty()) {

@@ -108,7 +108,10 @@ class grants {
   io::task<result<void>> commit_once(std::shared_ptr<live_service> s, upload row);
   result<void> take_token(const std::string& device);
   io::task<result<bool>> settle_report(std::string device, wire::transfer_report r);
-  io::task<result<bool>> verify(upload u, wire::transfer_report r);
+  /// For a storage that is asked about an object; the rest is for writing down what came of it.
+  milliseconds stat_limit() const { return limits_.answer_within * 3 / 4; }
+  /// `reported`: what to write where the storage confirms it.
+  io::task<result<bool>> verify(upload u, upload_outcome reported);
   /// Without a look at the object: the storage's success is the proof, if the report fits what the grant was bound to.
   io::task<result<bool>> settle_by_checksum(upload u, wire::transfer_report r);
   /// The storage has an object of that name already, says the device, whose own transfer may have made it: so it is if

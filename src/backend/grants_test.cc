@@ -198,7 +198,7 @@ TEST_F(slow_grants_test, a_check_that_takes_too_long_is_temporary_and_the_row_st
   const auto r = report(g.grant_id, 3);
   ASSERT_TRUE(r.failure);
   EXPECT_TRUE(is_temporary(r.failure->code()));
-  EXPECT_THAT(r.failure->message(), HasSubstr("PT0.05S"));
+  EXPECT_THAT(r.failure->message(), HasSubstr("PT0.037S"));
   EXPECT_TRUE(r.failure->retry_after());
   EXPECT_EQ(row(g.grant_id).state, upload_state::uploaded);
 }

@@ -127,11 +127,15 @@ io::task<result<bool>> ledger::settle(upload_outcome o) {
   sql::upload_change change{
       o.grant_id, std::string(to_string(o.state)), o.reason, signed_size(o.size_bytes), o.sha256, to_ms(clock_.now())};
   const auto state = o.state;
+  const bool by_device = o.by_device;
   auto put = std::make_shared<std::int64_t>(0);  // deliveries
-  std::function<result<bool>(sql::connection&)> move = [change, state, put](sql::connection& c) -> result<bool> {
+  std::function<result<bool>(sql::connection&)> move = [change, state, by_device, put](sql::connection& c) -> result<bool> {
     TRY(const auto before, sql::find_upload(c, change.grant_id));
     TRY(const bool moved, sql::change_upload(c, change));
     if (!moved || !before || before->state == change.state) return moved;
+    const auto uploaded = to_string(upload_state::uploaded);
+    if (by_device && before->state == to_string(upload_state::issued) && change.state != uploaded)
+      CHECK(sql::append_upload_event(c, change.grant_id, std::string(uploaded), "", change.updated_at));
     TRY(const auto sequence,
         sql::append_upload_event(c, change.grant_id, change.state, change.reason, change.updated_at));
     const auto verify = verification_from_string(before->verify).value_or(verification::head);

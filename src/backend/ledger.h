@@ -59,6 +59,7 @@ struct upload_outcome {
   std::string reason;
   std::optional<std::uint64_t> size_bytes;
   std::string sha256;
+  bool by_device = false;  ///< it reported success: an upload that was issued became "uploaded" on the way
 };
 
 /// One change of an upload's state. The numbers of later changes are higher; they have gaps only where retention has
