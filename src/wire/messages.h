@@ -61,7 +61,8 @@ struct storage_token_request {
   std::optional<std::uint64_t> size;
   std::optional<std::string> sha256;
   std::optional<std::string> content_type;
-  std::vector<std::string> accept;  ///< "certificate/1", "report/1", "plan/1"; empty: an older agent
+  std::vector<std::string> accept;  ///< "certificate/1", "report/1", "plan/1" ...; empty: an older agent
+  bool offline = false;             ///< the grant is for later, when the hub may be out of reach; only with "offline/1"
 
   bool accepts(std::string_view what) const;
 };
@@ -110,6 +111,7 @@ struct storage_token_response {
   std::optional<milliseconds> expires_in;
   std::vector<int> expect;         ///< statuses that mean success; empty: any 2xx
   std::optional<grant_plan> plan;  ///< then url, headers and expect are empty
+  bool offline = false;            ///< lives as long as the service's offline grants do
 };
 
 /// Asks for parts of a plan: those of its next page, or fresh ones for those whose signatures have expired.

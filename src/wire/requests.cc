@@ -7,7 +7,7 @@
 namespace evp::wire {
 namespace {
 
-constexpr std::size_t max_accept = 16;  // what one device may list; we know three
+constexpr std::size_t max_accept = 16;  // what one device may list; we know five
 constexpr std::size_t max_accept_bytes = 64;
 constexpr std::size_t max_content_type = 255;  // RFC 6838, 4.2: two names of 127 characters
 constexpr std::size_t max_grant_id = 128;
@@ -51,6 +51,8 @@ result<storage_token_request> read_token_request(const json_reader& r, std::stri
   if (out.content_type && has_control_characters(*out.content_type))
     return fail(errc::invalid_argument, r.path_of("contentType"), "contentType must not hold control characters");
   TRY(out.accept, read_accept(r));
+  TRY(const auto offline, r.optional_boolean("offline"));
+  out.offline = offline.value_or(false);
   return out;
 }
 
@@ -137,6 +139,7 @@ json::object write(const storage_token_request& r) {
     for (const auto& a : r.accept) list.emplace_back(view(a));
     o.emplace("accept", std::move(list));
   }
+  if (r.offline) o.emplace("offline", true);
   return wrap("storagetoken-request", std::move(o));
 }
 

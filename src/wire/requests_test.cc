@@ -23,6 +23,7 @@ TEST(token_request, the_public_agents_message_is_read) {
   EXPECT_EQ(t.instance, "up");
   EXPECT_EQ(t.key, "mystorage");
   EXPECT_TRUE(t.accept.empty());
+  EXPECT_FALSE(t.offline);
 }
 
 TEST(token_request, an_evp1_message_is_told_by_its_form) {
@@ -43,6 +44,7 @@ TEST(token_request, ours_survives_a_round_trip) {
   t.sha256 = std::string(64, 'a');
   t.content_type = "image/jpeg";
   t.accept = {"certificate/1", "report/1"};
+  t.offline = true;
   auto r = decode_device_request("10001", encode(device_request(t)));
   ASSERT_TRUE(r) << r.error().message();
   const auto& back = std::get<storage_token_request>(r->second);
@@ -54,6 +56,7 @@ TEST(token_request, ours_survives_a_round_trip) {
   EXPECT_EQ(back.content_type, t.content_type);
   EXPECT_TRUE(back.accepts("report/1"));
   EXPECT_FALSE(back.accepts("plan/1"));
+  EXPECT_TRUE(back.offline);
 }
 
 TEST(token_request, without_extensions_ours_is_byte_for_byte_the_public_agents) {
@@ -84,6 +87,7 @@ TEST(token_request, each_wrong_field_is_named_by_its_path) {
       {R"("filename":"f","moduleInstanceId":"i","contentType":"a\r\nX: y")", "contentType"},
       {R"("filename":"f","moduleInstanceId":"i","accept":"report/1")", "accept"},
       {R"("filename":"f","moduleInstanceId":"i","accept":[1])", "accept"},
+      {R"("filename":"f","moduleInstanceId":"i","offline":"true")", "offline"},
   };
   for (const auto& [body, field] : cases) {
     auto r = decode_device_request("1", R"({"method":"evp-d2c","params":{"storagetoken-request":{)" + body + "}}}");
@@ -168,6 +172,7 @@ TEST(token_response, ours_survives_a_round_trip) {
   t.certificate_id = "sha256:" + std::string(64, 'c');
   t.expires_in = milliseconds(120000);
   t.expect = {200, 201};
+  t.offline = true;
   auto r = decode_hub_response("999", encode(dialect::evp2, hub_response(t)));
   ASSERT_TRUE(r) << r.error().message();
   const auto& back = std::get<storage_token_response>(*r);
@@ -180,6 +185,7 @@ TEST(token_response, ours_survives_a_round_trip) {
   EXPECT_EQ(back.certificate_id, t.certificate_id);
   EXPECT_EQ(back.expires_in, t.expires_in);
   EXPECT_EQ(back.expect, t.expect);
+  EXPECT_TRUE(back.offline);
 }
 
 TEST(token_response, an_older_hub_is_understood_as_the_public_agent_does) {

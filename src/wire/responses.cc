@@ -48,6 +48,7 @@ json::object write_evp2(const storage_token_response& r) {
     if (!r.certificate_id.empty()) o.emplace("certificateId", view(r.certificate_id));
     if (r.expires_in) o.emplace("expiresInMillis", std::to_string(r.expires_in->count()));
     if (!r.expect.empty()) o.emplace("expect", json::array(r.expect.begin(), r.expect.end()));
+    if (r.offline) o.emplace("offline", true);
   }
   json::object out;
   out.emplace("storagetoken-response", std::move(o));
@@ -158,6 +159,8 @@ result<storage_token_response> read_token(const json_reader& r, std::string_view
   out.certificate_id = certificate.value_or("");
   TRY(out.expires_in, read_millis(r, "expiresInMillis"));
   TRY(out.expect, read_expect(r));
+  TRY(const auto offline, r.optional_boolean("offline"));
+  out.offline = offline.value_or(false);
   return out;
 }
 
