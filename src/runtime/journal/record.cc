@@ -15,7 +15,8 @@ enum : std::uint8_t {
   type_forgotten = 4,
   type_next_id = 5,
   type_plan_begun = 6,
-  type_part_sent = 7
+  type_part_sent = 7,
+  type_grant_kept = 8
 };
 enum : std::uint8_t { flag_spooled = 1, flag_named = 2, flag_acknowledges = 4, flag_sha256 = 8 };
 enum : std::uint8_t { flag_quarantined = 1 };
@@ -67,13 +68,14 @@ class reader {
     return out;
   }
   std::string text() { return take(get<std::uint16_t>(), max_name_bytes); }
-  /// An enumeration with values from 0 to `last`.
+  /// An enumeration, or a number, with values from 0 to `last`.
   template <class E>
   E one_of(E last) {
     const auto v = get<std::uint8_t>();
     if (v > std::uint8_t(last)) bad_ = true;
     return E(v);
   }
+  bool good() const noexcept { return !bad_; }
   /// Whether everything was there and nothing is left over.
   bool complete() const noexcept { return !bad_ && left_.empty(); }
 
@@ -153,6 +155,20 @@ std::string bytes_of(const part_sent& r) {
   return w.finish();
 }
 
+std::string bytes_of(const grant_kept& r) {
+  writer w(type_grant_kept);
+  w.put(r.id);
+  w.put(r.at_ms);
+  w.put(r.lives_ms);
+  const auto count = std::min(r.expect.size(), max_expected);
+  w.put(std::uint8_t(count));
+  for (std::size_t i = 0; i < count; ++i) w.put(r.expect[i]);
+  w.text(r.grant_id);
+  w.text(r.certificate_id);
+  w.long_text(r.sealed);
+  return w.finish();
+}
+
 accepted read_accepted(reader& in) {
   accepted r;
   r.id = in.get<std::uint64_t>();
@@ -217,6 +233,19 @@ part_sent read_part_sent(reader& in) {
   return r;
 }
 
+grant_kept read_grant_kept(reader& in) {
+  grant_kept r;
+  r.id = in.get<std::uint64_t>();
+  r.at_ms = in.get<std::int64_t>();
+  r.lives_ms = in.get<std::int64_t>();
+  const auto statuses = in.one_of(std::uint8_t(max_expected));
+  for (unsigned i = 0; i < statuses && in.good(); ++i) r.expect.push_back(in.get<std::uint16_t>());
+  r.grant_id = in.text();
+  r.certificate_id = in.text();
+  r.sealed = in.take(in.get<std::uint32_t>(), max_own_bytes);
+  return r;
+}
+
 std::optional<record> read(std::uint8_t type, reader& in) {
   switch (type) {
     case type_accepted: return read_accepted(in);
@@ -226,6 +255,7 @@ std::optional<record> read(std::uint8_t type, reader& in) {
     case type_next_id: return next_id{in.get<std::uint64_t>()};
     case type_plan_begun: return read_plan_begun(in);
     case type_part_sent: return read_part_sent(in);
+    case type_grant_kept: return read_grant_kept(in);
     default: return std::nullopt;
   }
 }

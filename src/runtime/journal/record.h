@@ -86,10 +86,22 @@ struct part_sent {
   friend bool operator==(const part_sent&, const part_sent&) = default;
 };
 
-using record = std::variant<accepted, sent, ended, forgotten, next_id, plan_begun, part_sent>;
+/// A grant for later; what an earlier record of this kind said of the operation is void.
+struct grant_kept {
+  std::uint64_t id = 0;
+  std::int64_t at_ms = 0;             ///< Unix time when it came
+  std::int64_t lives_ms = 0;          ///< from then on
+  std::vector<std::uint16_t> expect;  ///< statuses that mean success
+  std::string grant_id, certificate_id;
+  std::string sealed;  ///< URL and headers; empty: there is none any more
+  friend bool operator==(const grant_kept&, const grant_kept&) = default;
+};
 
-inline constexpr std::size_t max_name_bytes = 4096;  ///< of a name, a path or a reason; longer ones are no records
-inline constexpr std::size_t max_own_bytes = 256 * 1024;
+using record = std::variant<accepted, sent, ended, forgotten, next_id, plan_begun, part_sent, grant_kept>;
+
+inline constexpr std::size_t max_name_bytes = 4096;       ///< of a name, a path or a reason; longer ones are no records
+inline constexpr std::size_t max_own_bytes = 256 * 1024;  ///< of what is sealed
+inline constexpr std::size_t max_expected = 16;           ///< statuses
 
 /// The record's bytes. Texts must be within the bounds above; longer ones are cut (reasons) or a defect.
 std::string encode(const record& r);

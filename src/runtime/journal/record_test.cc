@@ -10,6 +10,7 @@ using namespace evp::runtime::journal;
 template <>
 struct Arbitrary<record> {
   static Gen<record> arbitrary() {
+    using statuses = std::vector<std::uint16_t>;
     const auto text = gen::scale(0.3, gen::arbitrary<std::string>());
     const auto of = [](auto g) { return gen::map(g, [](auto v) { return record(std::move(v)); }); };
     return gen::oneOf(
@@ -29,6 +30,11 @@ struct Arbitrary<record> {
                                   gen::set(&plan_begun::part_count), gen::set(&plan_begun::grant_id, text))),
         of(gen::build<part_sent>(gen::set(&part_sent::id), gen::set(&part_sent::number),
                                  gen::set(&part_sent::sha256, text))),
+        of(gen::build<grant_kept>(
+            gen::set(&grant_kept::id), gen::set(&grant_kept::at_ms), gen::set(&grant_kept::lives_ms),
+            gen::set(&grant_kept::expect, gen::element(statuses(), statuses{200}, statuses{200, 201, 204})),
+            gen::set(&grant_kept::grant_id, text), gen::set(&grant_kept::certificate_id, text),
+            gen::set(&grant_kept::sealed, text))),
         of(gen::build<forgotten>(gen::set(&forgotten::id))), of(gen::build<next_id>(gen::set(&next_id::id))));
   }
 };
@@ -86,6 +92,16 @@ TEST(record, an_unknown_type_is_skipped_and_a_cut_record_is_an_error) {
   for (std::size_t size = 1; size < 13; ++size) {
     std::string_view cut = std::string_view(bytes).substr(13, size);
     EXPECT_EQ(take_record(cut).error().code(), errc::data_corrupt) << size;
+  }
+}
+
+TEST(record, a_kept_grant_whose_body_ends_anywhere_too_soon_is_an_error) {
+  const auto whole = encode(grant_kept{7, 1000, 60'000, {200, 201}, "g1", "sha256:ab", "sealed bytes"});
+  for (std::size_t body = 0; body + 5 < whole.size(); ++body) {
+    std::string bytes = whole.substr(0, 5 + body);
+    bytes[1] = char(body);  // the head says that this is all
+    std::string_view left = bytes;
+    EXPECT_EQ(take_record(left).error().code(), errc::data_corrupt) << body;
   }
 }
 
