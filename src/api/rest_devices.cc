@@ -16,10 +16,10 @@ json::object write(const rest_context& c, const backend::device_view& d) {
   return o;
 }
 
-http::server_response answer(const rest_context& c, const backend::device_change& change) {
+json::object write(const rest_context& c, const backend::device_change& change) {
   auto o = write(c, change.device);
   if (change.broker) o.emplace("brokerError", error_object(*change.broker));
-  return json_answer(200, o);
+  return o;
 }
 
 io::task<result<http::server_response>> create(rest_context& c, http::server_request& r) {
@@ -58,14 +58,21 @@ io::task<result<http::server_response>> remove(rest_context& c, http::server_req
 
 io::task<result<http::server_response>> block(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_TRY(const auto change, co_await c.backend->devices.block(std::move(id)));
-  co_return answer(c, change);
+  CO_TRY(const auto blocked, co_await c.backend->block_device(std::move(id)));
+  auto o = write(c, blocked.change);
+  json::object live;
+  live.emplace("count", blocked.grants.count);
+  live.emplace("offline", blocked.grants.offline);
+  if (blocked.grants.last_expires_at)
+    live.emplace("lastExpiresAt", as_json(format_rfc3339(*blocked.grants.last_expires_at)));
+  o.emplace("liveGrants", std::move(live));
+  co_return json_answer(200, o);
 }
 
 io::task<result<http::server_response>> unblock(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
   CO_TRY(const auto change, co_await c.backend->devices.unblock(std::move(id)));
-  co_return answer(c, change);
+  co_return json_answer(200, write(c, change));
 }
 
 json::object write_states(const backend::device_state& s) {

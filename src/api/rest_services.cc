@@ -52,6 +52,8 @@ result<service_input> read_service(const http::server_request& r) {
   out.certificate = certificate.value_or("");
   TRY(auto duration, body.optional_text("expirationDuration", 64));
   out.expiration_duration = duration.value_or("");
+  TRY(auto offline, body.optional_text("offlineGrantDuration", 64));
+  out.offline_duration = std::move(offline).value_or("");
   TRY(auto names, body.optional_text("objectNameTemplate", 4096));
   out.object_name_template = names.value_or("");
   TRY(auto verify, body.optional_text("verify", 64));
@@ -62,7 +64,8 @@ result<service_input> read_service(const http::server_request& r) {
     const std::string key(view(field.key()));
     const auto& v = field.value();
     const bool ours = key == "type" || key == "name" || key == "headers" || key == "certificate" ||
-                      key == "expirationDuration" || key == "objectNameTemplate" || key == "verify" || key == "bounds";
+                      key == "expirationDuration" || key == "offlineGrantDuration" || key == "objectNameTemplate" ||
+                      key == "verify" || key == "bounds";
     if (ours || v.is_null()) continue;
     if (v.is_string())
       out.options.emplace(key, secret(std::string(view(v.get_string()))));
@@ -97,6 +100,7 @@ json::object write(const service_view& s) {
     o.emplace("certificateId", as_json(s.certificate_id));
   }
   o.emplace("expirationDuration", as_json(format_iso8601_duration(s.expiration)));
+  if (s.offline) o.emplace("offlineGrantDuration", as_json(format_iso8601_duration(*s.offline)));
   o.emplace("objectNameTemplate", as_json(s.object_name_template));
   o.emplace("verify", as_json(backend::to_string(s.verify)));
   json::object wanted, enforced;

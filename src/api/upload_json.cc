@@ -10,6 +10,7 @@ json::object write_upload(const backend::upload& u) {
   o.emplace("service", as_json(u.service_name));
   o.emplace("object", as_json(u.object));
   o.emplace("operation", u.is_get ? "get" : "put");
+  if (u.offline) o.emplace("offline", true);
   o.emplace("state", as_json(backend::to_string(u.state)));
   o.emplace("verify", as_json(backend::to_string(u.verify)));
   if (!u.reason.empty()) o.emplace("reason", as_json(u.reason));

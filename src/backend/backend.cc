@@ -164,4 +164,11 @@ io::task<result<device_change>> backend::remove_device(std::string id) {
   co_return change;
 }
 
+io::task<result<backend::blocked_device>> backend::block_device(std::string id) {
+  blocked_device out;
+  CO_TRY(out.change, co_await devices.block(id));
+  CO_TRY(out.grants, co_await ledger.live(std::move(id)));
+  co_return out;
+}
+
 }  // namespace evp::backend

@@ -61,6 +61,13 @@ class backend {
   /// Removes the device with all that belongs to it. Errors: devices::remove's.
   io::task<result<device_change>> remove_device(std::string id);
 
+  struct blocked_device {
+    device_change change;
+    live_grants grants;  ///< what it still holds; nothing new leaves once it is blocked
+  };
+  /// Blocks the device, then counts. Errors: devices::block's.
+  io::task<result<blocked_device>> block_device(std::string id);
+
  private:
   struct parts;
   explicit backend(std::unique_ptr<parts> p);

@@ -28,6 +28,11 @@ result<verification> verification_of(const live_service& s, const wire::storage_
               "this storage takes a file only with its SHA-256: compute it, then ask again with sha256");
 }
 
+/// Whether the device asks for a grant that it means to keep, and knows how to.
+bool wants_offline(const wire::storage_token_request& r) {
+  return r.offline && r.accepts("offline/1") && r.operation == wire::blob_operation::put;
+}
+
 }  // namespace
 
 /// One request under way or answered, shared by all who wait for it.
@@ -170,6 +175,9 @@ io::task<result<wire::storage_token_response>> grants::make(std::string device, 
 io::task<result<std::optional<wire::storage_token_response>>> grants::make_once(std::string device,
                                                                                 wire::storage_token_request r) {
   CO_TRY(const auto service, co_await services_.find_anywhere(r.key));
+  r.offline = wants_offline(r);
+  if (r.offline && !service->view.offline)
+    co_return fail(errc::unsupported, "offline", "this storage gives no offline grants");
   if (r.instance.empty() || r.instance.size() > max_instance_bytes)
     co_return fail(errc::invalid_argument, "moduleInstanceId", "the module instance must have 1 to 64 characters");
   name_parts parts{device, r.instance, r.filename, clock_.now()};
@@ -196,13 +204,16 @@ io::task<result<std::optional<wire::storage_token_response>>> grants::make_once(
   row->verify = verify;
   if (verify == verification::put_checksum) row->sha256 = *r.sha256;
   row->issued_at = row->updated_at = clock_.now();
+  row->offline = r.offline;
 
   const bool in_parts = goes_in_parts(*service, r, verify, limits_);
+  if (in_parts && r.offline)
+    co_return fail(errc::too_large, "size", "a file of this size goes in parts, and those have no offline grants");
   auto signing = in_parts ? plan(service, row, r) : sign(service, object, r);
   CO_TRY(auto out, co_await std::move(signing));
   row->expires_at = in_parts ? clock_.now() + limits_.parts_live_for : *out.expires_at;
   if (!r.accept.empty()) out.grant_id = row->grant_id;
-  const auto written = co_await ledger_.issue(*row);
+  const auto written = co_await ledger_.issue(*row, limits_.offline_per_device);
   if ((!written || !*written) && in_parts) co_await abort(service, *row);
   if (!written) co_return fail(written.error());
   if (!*written) co_return std::nullopt;
@@ -215,7 +226,7 @@ storage::sign_spec grants::spec_of(const live_service& s, std::string object,
   storage::sign_spec spec;
   spec.op = r.operation == wire::blob_operation::get ? storage::operation::get : storage::operation::put;
   spec.object = std::move(object);
-  spec.lifetime = s.view.expiration;
+  spec.lifetime = r.offline ? s.view.offline.value_or(s.view.expiration) : s.view.expiration;
   spec.portless_host = r.accept.empty();
   if (spec.op == storage::operation::get) return spec;
   spec.fields = s.view.headers;
@@ -261,7 +272,10 @@ io::task<result<wire::storage_token_response>> grants::sign(std::shared_ptr<live
   out.operation = r.operation;
   out.expires_at = made.expires_at;
   if (!is_older_agent) out.expires_in = std::max(milliseconds(0), made.expires_at - clock_.now());
+  out.offline = r.offline;
   const bool is_plain = made.method == "PUT" && made.body_prefix.empty() && made.body_suffix.empty();
+  if (r.offline && !is_plain)
+    co_return fail(errc::unsupported, "offline", "this storage takes no plain PUT, and others are not kept");
   if (!is_get && !is_plain) {
     CO_TRY(out.plan, plan_of_one_part(std::move(made), r));
   } else {

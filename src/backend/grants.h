@@ -28,6 +28,7 @@ struct grant_limits {
   std::uint64_t parts_above = 64ULL << 20;  ///< a larger file goes in parts, where device and storage can
   unsigned parts_in_parallel = 4;           ///< what a plan allows
   milliseconds parts_live_for{86'400'000};  ///< an upload in parts without a renewal for so long is dropped
+  std::size_t offline_per_device = 100;     ///< offline grants that live and are not used
 };
 
 /// Confined to its executor. Every answer carries its failure inside, so that a device is always told.
@@ -42,7 +43,8 @@ class grants {
   /// `device` is the authenticated one. The same request id again within 10 s gives the same grant (only for requests
   /// with `accept`: older agents reuse ids after a restart). Failures: permission_denied (blocked; name outside the
   /// device's prefix), not_found (storage), invalid_argument, rate_limited (retry_after), unavailable,
-  /// deadline_exceeded.
+  /// deadline_exceeded. A request for an offline grant also: unsupported (the storage gives none), too_large (the file
+  /// would go in parts), rate_limited (the device has grant_limits::offline_per_device).
   io::task<wire::storage_token_response> issue(std::string device, wire::storage_token_request r, wire::dialect d);
 
   /// Compares the object with the report and settles the ledger row. Idempotent. Failures: not_found (no such grant of

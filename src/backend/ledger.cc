@@ -13,6 +13,7 @@ constexpr std::array<std::string_view, 5> names{"issued", "uploaded", "verified"
 constexpr std::string_view sortable =
     "0123456789abcdefghijklmnopqrstuv";      // base32hex (RFC 4648, 7) sorts as its numbers
 constexpr std::size_t time_characters = 10;  // 50 bits of milliseconds
+constexpr milliseconds more_offline_after{60'000};
 
 std::string time_prefix(timestamp t) {
   auto ms = std::uint64_t(std::max<std::int64_t>(0, t.time_since_epoch().count()));
@@ -53,7 +54,8 @@ sql::upload_row to_row(const upload& u) {
           .updated_at = to_ms(u.updated_at),
           .verify = std::string(to_string(u.verify)),
           .parts_id = u.parts_id,
-          .part_bytes = std::int64_t(u.part_bytes)};
+          .part_bytes = std::int64_t(u.part_bytes),
+          .offline = u.offline};
 }
 
 upload from_row(sql::upload_row r) {
@@ -77,7 +79,8 @@ upload from_row(sql::upload_row r) {
           .updated_at = from_ms(r.updated_at),
           .verify = verification_from_string(r.verify).value_or(verification::head),
           .parts_id = std::move(r.parts_id),
-          .part_bytes = std::uint64_t(r.part_bytes)};
+          .part_bytes = std::uint64_t(r.part_bytes),
+          .offline = r.offline};
 }
 
 std::vector<upload> from_rows(std::vector<sql::upload_row> rows) {
@@ -110,10 +113,18 @@ upload_event event_of(sql::upload_event_row row) {
 
 std::string ledger::new_id() const { return time_prefix(clock_.now()) + random_id(16); }
 
-io::task<result<bool>> ledger::issue(upload u) {
-  std::function<result<bool>(sql::connection&)> insert = [row = to_row(u)](sql::connection& c) -> result<bool> {
+io::task<result<bool>> ledger::issue(upload u, std::size_t max_offline) {
+  std::function<result<bool>(sql::connection&)> insert = [row = to_row(u),
+                                                          max_offline](sql::connection& c) -> result<bool> {
     TRY(const bool current, sql::is_current_service(c, row.service_id, row.service_revision));
     if (!current) return false;
+    if (row.offline) {
+      TRY(const auto unused, sql::count_offline_grants(c, row.device, row.issued_at));
+      if (std::uint64_t(unused) >= max_offline)
+        return fail(error(errc::rate_limited,
+                          "this device has " + std::to_string(unused) + " offline grants already that it has not used")
+                        .after(more_offline_after));
+    }
     CHECK(sql::insert_upload(c, row));
     CHECK(sql::append_upload_event(c, row.grant_id, row.state, row.reason, row.updated_at));
     return true;
@@ -190,6 +201,17 @@ io::task<result<upload>> ledger::get(std::string grant_id) {
   CO_TRY(auto row, co_await db_.run<std::optional<sql::upload_row>>(std::move(read)));
   if (!row) co_return fail(errc::not_found, "there is no upload of that grant id");
   co_return from_row(*std::move(row));
+}
+
+io::task<result<live_grants>> ledger::live(std::string device) {
+  std::function<result<sql::live_grants_row>(sql::connection&)> read =
+      [device, now = to_ms(clock_.now())](sql::connection& c) { return sql::find_live_grants(c, device, now); };
+  CO_TRY(const auto found, co_await db_.run<sql::live_grants_row>(std::move(read)));
+  live_grants out;
+  out.count = std::uint64_t(found.count);
+  out.offline = std::uint64_t(found.offline);
+  if (found.count > 0) out.last_expires_at = from_ms(found.last_expires_at);
+  co_return out;
 }
 
 io::task<result<bool>> ledger::is_only_one(upload u) {

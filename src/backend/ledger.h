@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,6 +46,13 @@ struct upload {
   verification verify = verification::head;
   std::string parts_id;          ///< the storage's id of an upload in parts; empty: in one piece
   std::uint64_t part_bytes = 0;  ///< of each part but the last
+  bool offline = false;          ///< its grant is one that the device keeps for later
+};
+
+/// What a device holds that is good still, used or not: a signature cannot be taken back.
+struct live_grants {
+  std::uint64_t count = 0, offline = 0;
+  std::optional<timestamp> last_expires_at;  ///< nothing after this time; of an upload in parts an upper bound
 };
 
 struct upload_filter {
@@ -91,8 +99,9 @@ class ledger {
   std::string new_id() const;
 
   /// Returns once the row is durable. False, and nothing written: its service is not, or no more, in the database at
-  /// that revision; that is asked in the same transaction. Errors: the database's.
-  io::task<result<bool>> issue(upload u);
+  /// that revision; that is asked in the same transaction, and so is, for an offline grant, whether the device has less
+  /// than `max_offline` that live and are not used. Errors: rate_limited (it has as many), the database's.
+  io::task<result<bool>> issue(upload u, std::size_t max_offline = SIZE_MAX);
   /// Moves the row on, unless it is in a final state. A change of state is numbered, and where it ends the upload of a
   /// file it is put into the outbox for the hooks, all in one transaction. True when it moved. Errors: the database's.
   io::task<result<bool>> settle(upload_outcome o);
@@ -103,6 +112,8 @@ class ledger {
   io::task<result<page<upload>>> list(upload_filter f, page_request r);
   /// Errors: not_found, the database's.
   io::task<result<upload>> get(std::string grant_id);
+  /// The device's grants that are not dead yet. Errors: the database's.
+  io::task<result<live_grants>> live(std::string device);
   /// No other grant of the service was for the same object. Looks through all rows: for rare questions.
   io::task<result<bool>> is_only_one(upload u);
   /// Not final and expired before that time, oldest first.

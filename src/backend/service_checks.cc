@@ -97,6 +97,27 @@ result<milliseconds> read_expiration(const std::string& text, milliseconds max) 
   return *read;
 }
 
+result<std::optional<milliseconds>> read_offline_duration(const std::string& text, milliseconds expiration,
+                                                          std::string_view type, const storage::capabilities& caps) {
+  if (text.empty()) return std::nullopt;
+  const auto refused = [](std::string why) {
+    return fail(errc::invalid_argument, "offlineGrantDuration", std::move(why));
+  };
+  if (!caps.enforces.has(storage::bound::object) || !caps.enforces.has(storage::bound::expiry))
+    return refused(
+        fmt::format("{} as configured cannot bind a grant to one object and a time, which a grant that "
+                    "devices keep must be: leave offlineGrantDuration out",
+                    type));
+  const auto max = std::min(services::max_offline_duration, caps.max_lifetime);
+  const auto read = parse_iso8601_duration(text);
+  if (!read || *read < expiration || *read > max)
+    return refused(
+        fmt::format("offlineGrantDuration must be an ISO 8601 duration from {} (the expirationDuration) "
+                    "to {}, for example P1D",
+                    format_iso8601_duration(expiration), format_iso8601_duration(max)));
+  return *read;
+}
+
 std::string_view to_string(verification v) noexcept {
   return v == verification::head ? "head" : v == verification::put_checksum ? "put-checksum" : "none";
 }

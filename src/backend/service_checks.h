@@ -19,6 +19,11 @@ std::string certificate_id_of(const std::string& pem);
 /// Empty: the default. Errors: invalid_argument at "expirationDuration".
 result<milliseconds> read_expiration(const std::string& text, milliseconds max);
 
+/// How long offline grants live; empty: nothing, there are none. `expiration` is that of other grants. Errors:
+/// invalid_argument at "offlineGrantDuration" (also where the storage cannot bind a grant to one object and a time).
+result<std::optional<milliseconds>> read_offline_duration(const std::string& text, milliseconds expiration,
+                                                          std::string_view type, const storage::capabilities& caps);
+
 /// A size from 1 on, an address or CIDR network. Errors: invalid_argument at "bounds.maxSize", "bounds.sourceAddress".
 result<void> check_bounds(const service_bounds& b);
 

@@ -18,7 +18,7 @@ constexpr milliseconds prepare_limit{8'000};        // at creation
 constexpr milliseconds prepare_first_limit{2'000};  // before a grant, whose device waits 5 s
 constexpr milliseconds prepare_again{30'000};
 constexpr std::string_view own_fields =
-    "type, name, headers, certificate, expirationDuration, objectNameTemplate, verify, bounds";
+    "type, name, headers, certificate, expirationDuration, offlineGrantDuration, objectNameTemplate, verify, bounds";
 
 std::string seal_context(const std::string& service_id, const std::string& option) {
   return "service " + service_id + " option " + option;
@@ -42,6 +42,7 @@ service_view view_of(const sql::service_row& row, const storage::driver_type& ty
   v.certificate = row.certificate;
   v.certificate_id = certificate_id_of(row.certificate);
   v.expiration = milliseconds(row.expiration_ms);
+  if (row.offline_ms > 0) v.offline = milliseconds(row.offline_ms);
   v.object_name_template = row.object_name_template;
   v.verify = verification_from_string(row.verify).value_or(verification::head);
   v.bounds.create_only = row.create_only;
@@ -176,7 +177,9 @@ io::task<result<services::checked>> services::check(service_input in) const {
 
   checked out{.options = std::move(options), .names = std::move(names), .ca_pem = in.certificate};
   CO_TRY(out.driver, make(*type, out.options, out));
-  CO_TRY(const auto expiration, read_expiration(in.expiration_duration, out.driver->caps().max_lifetime));
+  const auto caps = out.driver->caps();
+  CO_TRY(const auto expiration, read_expiration(in.expiration_duration, caps.max_lifetime));
+  CO_TRY(const auto offline, read_offline_duration(in.offline_duration, expiration, type->name, caps));
 
   // Before the trial: credentials may be fetched for it.
   auto places = out.others;
@@ -187,9 +190,8 @@ io::task<result<services::checked>> services::check(service_input in) const {
   // A trial signature shows what the driver thinks of headers and lifetime before the first device does.
   storage::sign_spec trial;
   trial.object = "evp-trial";
-  trial.lifetime = expiration;
+  trial.lifetime = offline.value_or(expiration);
   trial.fields = in.headers;
-  const auto caps = out.driver->caps();
   CO_CHECK(check_verification(verify, type->name, caps));
   if (verify == verification::put_checksum) trial.sha256 = std::string(64, '0');
   trial.create_only = in.bounds.create_only && caps.enforces.has(storage::bound::create_only);
@@ -207,6 +209,7 @@ io::task<result<services::checked>> services::check(service_input in) const {
   out.row.type = type->name;
   out.row.certificate = in.certificate;
   out.row.expiration_ms = expiration.count();
+  out.row.offline_ms = offline.value_or(milliseconds(0)).count();
   out.row.object_name_template = out.names.text();
   out.row.verify = to_string(verify);
   out.row.create_only = in.bounds.create_only;

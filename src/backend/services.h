@@ -43,6 +43,7 @@ struct service_input {
   http::headers headers;
   std::string certificate;           ///< PEM; empty: none
   std::string expiration_duration;   ///< ISO 8601; empty: default_expiration
+  std::string offline_duration;      ///< ISO 8601; empty: no offline grants
   std::string object_name_template;  ///< empty: the default one
   std::string verify;                ///< empty: "head"
   service_bounds bounds;
@@ -69,6 +70,7 @@ struct service_view {
   std::string certificate;     ///< PEM
   std::string certificate_id;  ///< "sha256:<64 hex>", or empty
   milliseconds expiration{};
+  std::optional<milliseconds> offline;  ///< how long offline grants live; nothing: there are none
   std::string object_name_template;
   verification verify = verification::head;
   service_bounds bounds;
@@ -133,6 +135,7 @@ struct services_context {
 class services {
  public:
   static constexpr milliseconds default_expiration{120'000};
+  static constexpr milliseconds max_offline_duration = std::chrono::days(7);  ///< what a lost device may hold
   static constexpr std::size_t max_services = 1000;
   static constexpr std::size_t max_headers = 32;
   static constexpr std::size_t max_certificate_bytes = 64 * 1024;

@@ -177,6 +177,36 @@ TEST_F(services_test, durations_outside_the_vendor_s_limits_are_refused_with_the
   }
 }
 
+TEST_F(services_test, offline_grants_live_from_the_expiration_to_what_the_vendor_allows) {
+  cloud_.enforces = {storage::bound::object, storage::bound::expiry};
+  for (const auto* text : {"PT119S", "PT1H0.001S", "P8D", "a day", "PT0S"}) {
+    auto in = input();
+    in.offline_duration = text;
+    const auto e = refused(in);
+    EXPECT_EQ(e.field(), "offlineGrantDuration") << text;
+    EXPECT_THAT(e.message(), HasSubstr("from PT2M (the expirationDuration) to PT1H"));
+  }
+  auto in = input();
+  in.offline_duration = "PT1H";
+  ASSERT_TRUE(run(b_->services.create(in)));
+  EXPECT_EQ(cloud_.signs.back().lifetime, std::chrono::hours(1)) << "the trial is with the longest life";
+  reopen();
+  EXPECT_EQ(b_->services.get("default")->offline, std::chrono::hours(1));
+  ASSERT_TRUE(run(b_->services.replace("default", input())));
+  EXPECT_EQ(b_->services.get("default")->offline, std::nullopt);
+}
+
+TEST_F(services_test, a_storage_that_binds_no_grant_to_an_object_and_a_time_gives_no_offline_grants) {
+  auto in = input();
+  in.offline_duration = "PT1H";
+  for (const storage::bounds enforced : {storage::bounds{}, {storage::bound::object}, {storage::bound::expiry}}) {
+    cloud_.enforces = enforced;
+    const auto e = refused(in);
+    EXPECT_EQ(e.field(), "offlineGrantDuration");
+    EXPECT_THAT(e.message(), HasSubstr("leave offlineGrantDuration out"));
+  }
+}
+
 TEST_F(services_test, headers_that_break_a_request_or_are_not_the_service_s_are_refused) {
   const http::headers bad[] = {{{"Host", "x"}},
                                {{"content-length", "1"}},

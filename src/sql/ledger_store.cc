@@ -5,7 +5,7 @@ namespace evp::sql {
 constexpr std::string_view upload_columns =
     "grant_id, device, instance, request_id, service_id, service_name, service_revision, object, operation, state, "
     "reason, can_report, "
-    "size_declared, size_bytes, sha256, issued_at, expires_at, updated_at, verify, parts_id, part_bytes";
+    "size_declared, size_bytes, sha256, issued_at, expires_at, updated_at, verify, parts_id, part_bytes, offline";
 
 namespace {
 
@@ -46,7 +46,8 @@ upload_row read_upload(const row& r) {
           .updated_at = r.integer("updated_at"),
           .verify = r.text("verify"),
           .parts_id = r.text("parts_id"),
-          .part_bytes = r.integer("part_bytes")};
+          .part_bytes = r.integer("part_bytes"),
+          .offline = r.integer("offline") != 0};
 }
 
 result<void> insert_upload(connection& c, const upload_row& u) {
@@ -54,7 +55,7 @@ result<void> insert_upload(connection& c, const upload_row& u) {
                       ") VALUES (:grant_id, :device, :instance, :request_id, :service_id, :service_name, "
                       ":service_revision, :object, "
                       ":operation, :state, :reason, :can_report, :size_declared, :size_bytes, :sha256, :issued_at, "
-                      ":expires_at, :updated_at, :verify, :parts_id, :part_bytes)",
+                      ":expires_at, :updated_at, :verify, :parts_id, :part_bytes, :offline)",
                   {{"grant_id", u.grant_id},
                    {"device", u.device},
                    {"instance", u.instance},
@@ -75,7 +76,8 @@ result<void> insert_upload(connection& c, const upload_row& u) {
                    {"updated_at", u.updated_at},
                    {"verify", u.verify},
                    {"parts_id", u.parts_id},
-                   {"part_bytes", u.part_bytes}}));
+                   {"part_bytes", u.part_bytes},
+                   {"offline", std::int64_t(u.offline)}}));
   return {};
 }
 
@@ -140,6 +142,21 @@ result<bool> has_other_upload(connection& c, const upload_row& than) {
                                 "grant_id <> :id LIMIT 1",
                                 {{"service", than.service_id}, {"object", than.object}, {"id", than.grant_id}}));
   return !found.empty();
+}
+
+result<live_grants_row> find_live_grants(connection& c, const std::string& device, std::int64_t now_ms) {
+  TRY(const auto found, c.query("SELECT count(*) AS n, count(CASE WHEN offline = 1 THEN 1 END) AS kept, "
+                                "max(expires_at) AS last FROM uploads WHERE device = :device AND expires_at > :now",
+                                {{"device", device}, {"now", now_ms}}));
+  const auto& r = found.at(0);
+  return live_grants_row{r.integer("n"), r.integer("kept"), optional_number(r, "last").value_or(0)};
+}
+
+result<std::int64_t> count_offline_grants(connection& c, const std::string& device, std::int64_t now_ms) {
+  TRY(const auto found, c.query("SELECT count(*) AS n FROM uploads WHERE offline = 1 AND state = 'issued' AND "
+                                "device = :device AND expires_at > :now",
+                                {{"device", device}, {"now", now_ms}}));
+  return found.at(0).integer("n");
 }
 
 result<std::vector<upload_count>> count_uploads(connection& c) {

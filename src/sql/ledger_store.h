@@ -26,6 +26,7 @@ struct upload_row {
   std::string verify = "head";  ///< how the upload is checked: "head", "put-checksum" or "none"
   std::string parts_id;         ///< the storage's id of an upload in parts; empty: in one piece
   std::int64_t part_bytes = 0;  ///< of each part but the last
+  bool offline = false;         ///< its grant is kept for later
 };
 
 struct upload_query {
@@ -61,6 +62,13 @@ result<bool> prolong_upload(connection& c, const std::string& grant_id, std::int
 result<std::vector<upload_row>> list_overdue_uploads(connection& c, std::int64_t before_ms, std::int64_t limit);
 /// Whether another row of the service has the same object.
 result<bool> has_other_upload(connection& c, const upload_row& than);
+/// Grants of the device that are good after that time; the last expiry is 0 where there are none.
+struct live_grants_row {
+  std::int64_t count = 0, offline = 0, last_expires_at = 0;
+};
+result<live_grants_row> find_live_grants(connection& c, const std::string& device, std::int64_t now_ms);
+/// The offline ones of them that have not been used, as far as is known.
+result<std::int64_t> count_offline_grants(connection& c, const std::string& device, std::int64_t now_ms);
 struct upload_count {
   std::string state;
   std::int64_t rows = 0;

@@ -89,12 +89,22 @@ constexpr std::string_view hooks_and_outbox[] = {
     "CREATE INDEX hook_deliveries_due ON hook_deliveries (hook, next_at)",
 };
 
+// How long a service's offline grants live (0: it gives none), and which uploads have one. Two indexes: the grants of a
+// device that are not dead yet, and those of them that are kept for later and not used.
+constexpr std::string_view offline_grants[] = {
+    "ALTER TABLE services ADD COLUMN offline_ms BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE uploads ADD COLUMN offline BIGINT NOT NULL DEFAULT 0",
+    "CREATE INDEX uploads_lives ON uploads (device, expires_at)",
+    "CREATE INDEX uploads_offline ON uploads (device, expires_at) WHERE offline = 1 AND state = 'issued'",
+};
+
 constexpr migration all[] = {{1, fleet},
                              {2, ledger_and_reports},
                              {3, uploads_in_parts},
                              {4, bounds_of_services},
                              {5, changes_of_uploads},
-                             {6, hooks_and_outbox}};
+                             {6, hooks_and_outbox},
+                             {7, offline_grants}};
 
 result<std::int64_t> current_version(connection& c) {
   CHECK(c.execute("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)"));

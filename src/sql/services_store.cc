@@ -24,7 +24,8 @@ result<void> insert_parts(connection& c, const service_row& s) {
 result<std::vector<service_row>> list_services(connection& c) {
   TRY(const auto found,
       c.query("SELECT id, revision, name, type, certificate, expiration_ms, object_name_template, "
-              "verify, create_only, max_size, source_address, created_at, updated_at FROM services ORDER BY name"));
+              "verify, create_only, max_size, source_address, offline_ms, created_at, updated_at FROM services "
+              "ORDER BY name"));
   std::vector<service_row> out;
   std::map<std::string, std::size_t> index;
   for (const row& r : found) {
@@ -35,6 +36,7 @@ result<std::vector<service_row>> list_services(connection& c) {
                    .type = r.text("type"),
                    .certificate = r.text("certificate"),
                    .expiration_ms = r.integer("expiration_ms"),
+                   .offline_ms = r.integer("offline_ms"),
                    .object_name_template = r.text("object_name_template"),
                    .verify = r.text("verify"),
                    .create_only = r.integer("create_only") != 0,
@@ -56,9 +58,9 @@ result<std::vector<service_row>> list_services(connection& c) {
 result<void> insert_service(connection& c, const service_row& s) {
   CHECK(
       c.execute("INSERT INTO services (id, revision, name, type, certificate, expiration_ms, object_name_template, "
-                "verify, create_only, max_size, source_address, created_at, updated_at) VALUES (:id, :revision, :name, "
-                ":type, :certificate, :expiration, :template, :verify, :create_only, :max_size, :source_address, "
-                ":created, :updated)",
+                "verify, create_only, max_size, source_address, offline_ms, created_at, updated_at) VALUES (:id, "
+                ":revision, :name, :type, :certificate, :expiration, :template, :verify, :create_only, :max_size, "
+                ":source_address, :offline, :created, :updated)",
                 {{"id", s.id},
                  {"revision", s.revision},
                  {"name", s.name},
@@ -70,6 +72,7 @@ result<void> insert_service(connection& c, const service_row& s) {
                  {"create_only", std::int64_t(s.create_only)},
                  {"max_size", s.max_size},
                  {"source_address", s.source_address},
+                 {"offline", s.offline_ms},
                  {"created", s.created_at},
                  {"updated", s.updated_at}}));
   return insert_parts(c, s);
@@ -84,7 +87,7 @@ result<void> update_service(connection& c, const service_row& s) {
       c.execute("UPDATE services SET revision = :revision, type = :type, certificate = :certificate, "
                 "expiration_ms = :expiration, object_name_template = :template, verify = :verify, "
                 "create_only = :create_only, max_size = :max_size, source_address = :source_address, "
-                "updated_at = :updated WHERE id = :id",
+                "offline_ms = :offline, updated_at = :updated WHERE id = :id",
                 {{"revision", s.revision},
                  {"type", s.type},
                  {"certificate", s.certificate},
@@ -94,6 +97,7 @@ result<void> update_service(connection& c, const service_row& s) {
                  {"create_only", std::int64_t(s.create_only)},
                  {"max_size", s.max_size},
                  {"source_address", s.source_address},
+                 {"offline", s.offline_ms},
                  {"updated", s.updated_at},
                  {"id", s.id}}));
   CHECK(c.execute("DELETE FROM service_options WHERE service_id = :id", {{"id", s.id}}));

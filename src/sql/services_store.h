@@ -24,6 +24,7 @@ struct service_row {
   std::string type;
   std::string certificate;  ///< PEM or empty
   std::int64_t expiration_ms = 0;
+  std::int64_t offline_ms = 0;  ///< 0: no offline grants
   std::string object_name_template;
   std::string verify;  ///< "head", "put-checksum" or "none"
   bool create_only = false;

@@ -57,6 +57,7 @@ service_row a_service(const std::string& name) {
           .type = "AWS",
           .certificate = "pem",
           .expiration_ms = 1000,
+          .offline_ms = 5000,
           .object_name_template = "{name}",
           .created_at = 1,
           .updated_at = 1,
@@ -75,6 +76,7 @@ TEST_F(stores_test, a_service_comes_back_with_its_options_and_its_headers_in_ord
   EXPECT_TRUE(all[0].options[1].is_secret);
   ASSERT_EQ(all[0].headers.size(), 2u);
   EXPECT_EQ(all[0].headers[0].name, "x-b");
+  EXPECT_EQ(all[0].offline_ms, 5000);
 }
 
 TEST_F(stores_test, an_update_that_missed_another_s_is_refused) {
@@ -152,6 +154,31 @@ TEST_F(stores_test, overdue_uploads_are_the_open_ones_past_their_expiry) {
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].grant_id, "g3");
   EXPECT_EQ(found[1].grant_id, "g1");
+}
+
+TEST_F(stores_test, live_grants_are_those_that_are_good_still_and_unused_offline_ones_are_told_apart) {
+  const auto live = [&] { return in_db([](connection& c) { return find_live_grants(c, "cam-1", 60); }).value(); };
+  const auto unused = [&] { return in_db([](connection& c) { return count_offline_grants(c, "cam-1", 60); }).value(); };
+  EXPECT_EQ(live().count, 0);
+  EXPECT_EQ(live().last_expires_at, 0);
+  const auto kept = [&](const std::string& id, const std::string& state, std::int64_t expires_at) {
+    auto u = upload(id, state, expires_at);
+    u.offline = true;
+    return u;
+  };
+  insert(upload("g1", "issued", 60));  // dead from then on
+  insert(upload("g2", "issued", 61));
+  insert(kept("g3", "issued", 60));
+  insert(kept("g4", "issued", 99));
+  insert(kept("g5", "verified", 90));  // used, and good for another PUT all the same
+  auto other = kept("g6", "issued", 200);
+  other.device = "cam-2";
+  insert(other);
+  EXPECT_EQ(live().count, 3);
+  EXPECT_EQ(live().offline, 2);
+  EXPECT_EQ(live().last_expires_at, 99);
+  EXPECT_EQ(unused(), 1);
+  EXPECT_TRUE(in_db([](connection& c) { return find_upload(c, "g4"); }).value()->offline);
 }
 
 TEST_F(stores_test, uploads_are_counted_by_state) {

@@ -185,6 +185,23 @@ def test_a_command_that_nobody_answers_times_out(backend, agents):
     assert backend.rest("POST", "/v1/devices/offline/commands/x/y").status_code == 503
 
 
+def test_an_offline_grant_is_for_who_asks_and_a_block_tells_until_when_it_lives(backend, agents):
+    backend.ok("POST", "/v1/storage-access-services", {"type": "LOCAL", "name": "patient", "offlineGrantDuration": "P1D"})
+    assert backend.ok("GET", "/v1/storage-access-services/patient")["offlineGrantDuration"] == "P1D"
+    agent = agents("keeper")
+    agent.begin()
+    ours = {"size": "3", "accept": ["report/1", "offline/1"], "offline": True}
+    kept = agent.token("a", "patient", **ours)
+    assert kept["offline"] is True and 86_000_000 < int(kept["expiresInMillis"]) <= 86_400_000
+    refused = agent.token("a", **ours)
+    assert refused["status"] == "error" and refused["errorCode"] == "unsupported"
+    assert "offline" not in agent.token("b", "patient")
+    row = backend.ok("GET", f"/v1/uploads/{kept['grantId']}")
+    assert row["offline"] is True and row["state"] == "issued"
+    live = backend.ok("POST", "/v1/devices/keeper/block")["liveGrants"]
+    assert live == {"count": 2, "offline": 1, "lastExpiresAt": row["expiresAt"]}
+
+
 def test_block_disconnects_at_once_and_refuses_after(backend, agents):
     credentials = backend.make_device("naughty")
     agent = backend.agent("naughty", credentials)

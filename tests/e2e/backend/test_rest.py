@@ -23,6 +23,7 @@ def announcement(**changes):
     ({"connectionString": "AccountName=a;AccountKey=not-base64!"}, "connectionString"),
     ({"connectionString": 7}, "connectionString"), ({"connectionString": None}, "connectionString"),
     ({"certificate": "no pem"}, "certificate"), ({"expirationDuration": "2 minutes"}, "expirationDuration"),
+    ({"offlineGrantDuration": "P8D"}, "offlineGrantDuration"), ({"offlineGrantDuration": 7}, "offlineGrantDuration"),
     ({"expirationDuration": "P3000D"}, "expirationDuration"), ({"expirationDuration": "PT0S"}, "expirationDuration"),
     ({"bucket": "b"}, "bucket"), ({"nmae": "x"}, "nmae"), ({"headers": {"x": 7}}, "headers.x"),
     ({"headers": ["x"]}, "headers"), ({"name": "../x"}, "name"), ({"endpoint": "ftp://x"}, "endpoint"),
