@@ -122,6 +122,10 @@ const std::vector<setting>& table() {
       {"transfers", "EVP_TRANSFERS", "transfers at once (8)", number_of(&s::transfers, 1, 256)},
       {"live-blobs-per-instance", "EVP_LIVE_BLOBS_PER_INSTANCE", "open file operations of one instance (1000)",
        number_of(&s::live_per_instance, 1, 10'000)},
+      {"offline-grants", "EVP_OFFLINE_GRANTS",
+       "files that have a grant beforehand, so that they go on without the hub, where the storage gives such; 0: none "
+       "(50)",
+       number_of(&s::offline_grants, 0, 1'000)},
       {"queue-files", "EVP_QUEUE_FILES", "open file operations of all instances (10000)",
        number_of(&s::queue_files, 1, 1'000'000)},
       {"queue-bytes", "EVP_QUEUE_BYTES", "what their files may measure together (64 GiB)",
@@ -294,6 +298,7 @@ result<runtime::runtime_options> to_runtime_options(const runtime_settings& s) {
   if (!s.http_proxy.host.empty()) o.uploads.via = s.http_proxy;
   o.uploads.limits.transfers = s.transfers;
   o.uploads.limits.asked_ahead = 2 * s.transfers;
+  o.uploads.limits.offline_grants = s.offline_grants;
   auto& q = o.uploads.queue;
   q.files = s.queue_files;
   q.bytes = s.queue_bytes;

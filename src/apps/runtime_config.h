@@ -24,7 +24,7 @@ struct runtime_settings {
   std::string mqtt_proxy_host;
   http::proxy http_proxy;
   seconds report_min{3}, report_max{180};
-  unsigned transfers = 8, live_per_instance = 1'000;
+  unsigned transfers = 8, live_per_instance = 1'000, offline_grants = 50;
   std::size_t queue_files = 10'000;
   std::uint64_t queue_bytes = 64ULL << 30, spool_bytes = 1ULL << 30;
   std::string queue_when_full = "refuse";

@@ -100,6 +100,16 @@ TEST_F(runtime_config_test, a_certificate_for_mqtt_turns_tls_on_and_a_ca_for_eve
   EXPECT_EQ(to_runtime_options(s).error().field(), "mqtt-tls-ca-cert");
 }
 
+TEST_F(runtime_config_test, grants_for_later_are_fifty_or_as_many_as_is_said) {
+  const auto grants = [](std::vector<std::string> arguments) {
+    const auto s = read_runtime_settings(arguments, env_of({}));
+    return s ? int(to_runtime_options(*s)->uploads.limits.offline_grants) : -1;
+  };
+  EXPECT_EQ(grants({}), 50);
+  EXPECT_EQ(grants({"--offline-grants=0"}), 0);
+  EXPECT_EQ(grants({"--offline-grants=1001"}), -1);
+}
+
 TEST_F(runtime_config_test, help_lists_every_variable) {
   EXPECT_TRUE(read_runtime_settings({"--help"}, env_of({}))->show_help);
   for (const char* name : {"EVP_DATA_DIR", "EVP_MQTT_PASSWORD", "EVP_TLS_CA_CERT", "EVP_HTTPS_CA_CERT"})

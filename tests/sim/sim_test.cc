@@ -33,6 +33,7 @@ TEST_P(every_promise_is_kept, in_every_seeded_scenario) {
     sum.failed += v.failed;
     sum.crashes += v.crashes;
     sum.boundaries += v.boundaries;
+    sum.kept_grants += v.kept_grants;
   }
   std::printf(
       "%llu scenarios: %zu operations accepted, %zu succeeded, %zu failed, %zu crashes, %zu actions and disk calls\n",
@@ -42,6 +43,7 @@ TEST_P(every_promise_is_kept, in_every_seeded_scenario) {
   EXPECT_GT(sum.accepted, 3 * seeds_in_all / shards);
   EXPECT_GT(sum.succeeded, 2 * seeds_in_all / shards);
   EXPECT_GT(2 * sum.crashes, seeds_in_all / shards);
+  EXPECT_GT(100 * sum.kept_grants, seeds_in_all / shards);
 }
 
 INSTANTIATE_TEST_SUITE_P(shards, every_promise_is_kept, testing::Range<std::uint64_t>(0, shards));

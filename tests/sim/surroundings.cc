@@ -118,7 +118,8 @@ void world::act(request_grant& a) {
   if (!what || !hub_up_) return;
   const bool is_put = what->operation == journal::operation::put;
   const bool lacks_checksum = is_put && what->sha256.empty() && chance(15);
-  message([this, name = what->remote_name, size = what->size, reqid = a.reqid, is_put, lacks_checksum] {
+  message([this, name = what->remote_name, size = what->size, reqid = a.reqid, is_put, lacks_checksum,
+           offline = a.offline] {
     if (lacks_checksum)
       return message([this, reqid] {
         step(event(grant_failed{reqid, error(errc::checksum_required, "with sha256, please"), false}));
@@ -126,8 +127,9 @@ void world::act(request_grant& a) {
     if (faulty(12)) {
       const bool final = chance(25);
       const bool malformed = chance(20);
-      return message([this, reqid, final, malformed] {
-        step(event(grant_failed{reqid, error(final ? errc::not_found : errc::unavailable, "the hub"), malformed}));
+      const auto code = !final ? errc::unavailable : offline ? errc::unsupported : errc::not_found;
+      return message([this, reqid, code, malformed] {
+        step(event(grant_failed{reqid, error(code, "the hub"), malformed}));
       });
     }
     grant g;
@@ -135,7 +137,7 @@ void world::act(request_grant& a) {
     if (chance(75)) {
       g.grant_id = "g" + std::to_string(++last_grant_);
       auto& x = grants_[g.grant_id] = {name, size, 0, {}};
-      if (is_put && size > 0 && chance(40)) {
+      if (is_put && size > 0 && !offline && chance(40)) {
         x.part_count = unsigned((size - 1) / part_bytes + 1);
         g.url = {};
         g.plan.emplace();
@@ -147,6 +149,10 @@ void world::act(request_grant& a) {
     }
     if (faulty(20)) g.certificate_id = "sha256:" + std::to_string(pick(1, 3));
     if (chance(50)) g.expires_in = milliseconds(faulty(30) ? pick(1, 8000) : 60'000);
+    if (offline && chance(85)) {
+      g.offline = true;
+      g.expires_in = milliseconds(faulty(20) ? pick(1, 8000) : 3'600'000);
+    }
     message([this, reqid, g] { step(event(grant_received{reqid, g})); });
   });
 }
@@ -187,8 +193,12 @@ void world::act(request_certificate& a) {
 }
 
 void world::act(send_report& a) {
-  if (!hub_up_ || !a.done) return;
+  if (!hub_up_) return;
   message([this, r = a] {
+    if (!r.done) {
+      if (const auto g = grants_.find(r.grant_id); g != grants_.end()) g->second.given_up = true;
+      return;
+    }
     std::optional<error> failure;
     const auto g = grants_.find(r.grant_id);
     if (g != grants_.end() && g->second.part_count > 0 && g->second.parts.size() == g->second.part_count) {
@@ -200,6 +210,8 @@ void world::act(send_report& a) {
       failure = error(errc::unavailable, "the check failed for now");
     } else if (g == grants_.end()) {
       failure = error(errc::not_found, "no such grant");
+    } else if (g->second.given_up) {
+      failure = error(errc::data_corrupt, "given up by the device");
     } else if (const auto o = objects_.find(g->second.name);
                o == objects_.end() || o->second.size() != g->second.size) {
       failure = error(errc::data_corrupt, "not the file that was reported");

@@ -29,7 +29,9 @@ queue_limits bounds() {
 limits engine_bounds() {
   limits l;
   l.transfers = 2;
-  l.asked_ahead = 3;
+  l.asked_ahead = 2;
+  l.offline_grants = 3;
+  l.offline_pause = 20s;
   return l;
 }
 retry_policy policy() {
@@ -147,6 +149,15 @@ void world::boot() {
   p.open_own = [](const journal::accepted& a) -> result<grant> {
     grant g;
     g.url = secret(a.own);
+    return g;
+  };
+  p.seal_kept = [](operation_id id, const grant& g) { return std::to_string(id) + " " + g.url.reveal(); };
+  p.open_kept = [this](operation_id id, std::string_view sealed) -> result<grant> {
+    const auto whose = std::to_string(id) + " ";
+    if (!sealed.starts_with(whose)) violated("a grant is kept for another operation");
+    grant g;
+    g.url = secret(std::string(sealed.substr(std::min(whose.size(), sealed.size()))));
+    ++verdict_.kept_grants;
     return g;
   };
   queue_ = std::make_unique<queue>(std::move(p));

@@ -38,6 +38,7 @@ struct scenario {
 struct verdict_of_world {
   std::vector<std::string> violations;  ///< empty: all promises were kept
   std::size_t accepted = 0, succeeded = 0, failed = 0, crashes = 0, boundaries = 0;
+  std::size_t kept_grants = 0;  ///< of an earlier run, taken up again
 };
 
 /// The spooled file of an operation.
@@ -77,6 +78,7 @@ class world {
     std::uint64_t size = 0;
     unsigned part_count = 0;  ///< 0: one upload
     std::map<unsigned, std::string> parts;
+    bool given_up = false;  ///< the device has said so
   };
 
   // ---- time ----

@@ -60,6 +60,8 @@ void engine::on(submitted e) {
   } else if (op->second.order.own) {
     op->second.grant = *op->second.order.own;
     move(op, stage::ready);
+  } else if (op->second.order.kept) {
+    use_kept(op);
   } else {
     move(op, stage::waiting);
   }
@@ -74,8 +76,11 @@ void engine::on(grant_received e) {
   op->second.may_be_there = false;
   op->second.grant_expires.reset();
   if (op->second.grant.expires_in) op->second.grant_expires = now_ + *op->second.grant.expires_in;
+  note_offline_answer(op->second);
+  if (op->second.grant.offline) out_.push_back(note_grant{op->first, op->second.grant});
   if (op->second.grant.plan) begin_parts(op);
   move(op, stage::ready);  // start_what_fits() asks for the certificate if it lacks
+  if (op->second.grant.offline && lacks_certificate(op->second)) want_certificate(op);  // the link may go before that
 }
 
 void engine::on(grant_failed e) {
@@ -83,6 +88,7 @@ void engine::on(grant_failed e) {
   if (op == operations_.end()) return;
   if (e.malformed) return end_with_errno(op, EINVAL, "the hub's answer can't be read: " + e.why.message());
   if (e.why.code() == errc::checksum_required && lacks_checksum(op)) return hash(op);
+  if (op->second.asks_offline) return refuse_offline(op, e.why);
   if (is_temporary(e.why.code())) return back_off(op, e.why.retry_after());
   end_with_errno(op, EIO, "the hub refuses: " + e.why.message());
 }
@@ -140,7 +146,7 @@ void engine::on(transfer_finished e) {
       return begin_report(op);
     case verdict::retry:
       op->second.may_be_there = true;
-      if (!own && op->second.tries_on_grant >= policy_.tries_per_grant) abandon_grant(op, &e.result);
+      if (!own && connected_ && op->second.tries_on_grant >= policy_.tries_per_grant) abandon_grant(op, &e.result);
       return back_off(op, e.result.retry_after);
     case verdict::fresh_grant:
       if (!own && ++op->second.grants_refused < policy_.grants_after_403) {
@@ -220,6 +226,11 @@ void engine::on(report_answered e) {
     op->second.grant = {};
     return move(op, stage::waiting);
   }
+  if (!is_temporary(e.failure->code()) && op->second.of_earlier_run) {
+    // That run may have told the hub that it gave this grant up, and not have lived to remember.
+    op->second.of_earlier_run = false;
+    return move(op, stage::waiting);
+  }
   if (!is_temporary(e.failure->code()) && !was_taken)
     return end(op, {blob_outcome::kind::error_http, unsigned(status), 0}, e.failure->message());
   if (!is_temporary(e.failure->code()))
@@ -230,6 +241,8 @@ void engine::on(report_answered e) {
 
 void engine::on(connected) {
   connected_ = true;
+  for (auto& [name, s] : storages_)
+    if (!s.gives_offline) s.no_offline_before.reset();  // it may be another hub
   for (const auto& [reqid, id] : requests_) {
     const auto op = operations_.find(id);
     op->second.sends = 0;
@@ -290,11 +303,10 @@ void engine::start_what_fits() {
   };
   for (auto next = ready_.begin(); next != ready_.end() && running_.size() < places();) {
     const auto op = operations_.find(*next++);  // it leaves the set, or stays and waits for a place at its storage
-    const std::string& certificate = op->second.grant.certificate_id;
     std::optional<steady_time> not_before;
     if (!usable_grant(op->second)) {
       move(op, stage::waiting);  // it expired in the queue
-    } else if (!certificate.empty() && !certificates_.contains(certificate)) {
+    } else if (lacks_certificate(op->second)) {
       want_certificate(op);
     } else if (op->second.parts) {
       move(op, stage::in_parts);
@@ -309,7 +321,11 @@ void engine::start_what_fits() {
     const auto op = operations_.find(*next++);  // it may leave the set
     start_parts(op);
   }
-  while (connected_ && !waiting_.empty() && asked() < limits_.asked_ahead) ask(operations_.find(*waiting_.begin()));
+  while (connected_ && !waiting_.empty() && ahead_ < limits_.asked_ahead) {
+    const auto op = operations_.find(*waiting_.begin());
+    ask(op, op->second.stalled && may_ask_offline(op->second));
+  }
+  ask_offline_ahead();
   if (storages_.size() > max_storages)  // their number is bounded by what is in the engine, not by what ever was
     std::erase_if(storages_, [](const auto& s) { return s.second.running == 0 && s.second.gate.is_new(); });
 }
@@ -328,7 +344,9 @@ void engine::want_timer() {
 
 // ---- what operations do ----
 
-void engine::ask(operation_map::iterator op) {
+void engine::ask(operation_map::iterator op, bool offline) {
+  op->second.asks_offline = offline;
+  if (offline) storages_[op->second.order.storage].offline_probe = op->first;
   const auto storage = storages_.find(op->second.order.storage);
   if (storage != storages_.end() && storage->second.wants_checksum && lacks_checksum(op)) return hash(op);
   move(op, stage::asking);
@@ -337,7 +355,7 @@ void engine::ask(operation_map::iterator op) {
 }
 
 void engine::ask_again(operation_map::iterator op) {
-  out_.push_back(request_grant{op->first, op->second.reqid});
+  out_.push_back(request_grant{op->first, op->second.reqid, op->second.asks_offline});
   set_wake(op, now_ + resend_wait(++op->second.sends));
 }
 
@@ -367,6 +385,7 @@ void engine::begin_transfer(operation_map::iterator op) {
 }
 
 void engine::begin_report(operation_map::iterator op) {
+  out_.push_back(note_sent{op->first, op->second.grant.grant_id, op->second.sent});
   move(op, stage::reporting);
   op->second.failures = 0;
   new_request(op);
@@ -389,12 +408,16 @@ void engine::abandon_grant(operation_map::iterator op, const transfer_result* wh
   auto& grant = op->second.grant;
   if (!grant.grant_id.empty() && connected_)  // so that the hub's ledger shows why; nobody waits for the answer
     out_.push_back(send_report{op->first, next_reqid_++, grant.grant_id, false, *why});
+  forget_offline(op);
   grant = {};
+  op->second.stalled = true;
+  op->second.of_earlier_run = false;
   op->second.parts.reset();
 }
 
 void engine::end(operation_map::iterator op, blob_outcome outcome, std::string message, bool quarantined) {
   out_.push_back(finish{op->first, outcome, std::move(message), quarantined});
+  op->second.grant = {};
   move(op, stage::transferring);  // leaves every queue and count
   deadlines_.erase({op->second.deadline, op->first});
   operations_.erase(op);
@@ -408,29 +431,45 @@ void engine::end_with_errno(operation_map::iterator op, int number, std::string 
 
 void engine::move(operation_map::iterator op, stage to) {
   operation& o = op->second;
-  const bool granted = !o.order.own;
-  if (o.at == stage::hashing) --hashing_;
-  if (o.at == stage::asking) --asking_;
   if (o.at == stage::certificate) {
-    --certificate_;
     // Whatever has become of its grant meanwhile: nobody else may be moved when the certificate comes.
     for (auto w = wanted_certificates_.begin(); w != wanted_certificates_.end();) {
       const bool was_last = w->second.waiting.erase(op->first) > 0 && w->second.waiting.empty();
       w = was_last ? wanted_certificates_.erase(w) : std::next(w);
     }
   }
-  if (o.at == stage::ready && ready_.erase(op->first) > 0 && granted) --granted_ready_;
+  if (o.at == stage::ready) ready_.erase(op->first);
   if (o.at == stage::waiting) waiting_.erase(op->first);
   if (o.at == stage::in_parts) in_parts_.erase(op->first);
   if (o.reqid != 0) requests_.erase(std::exchange(o.reqid, 0));
   set_wake(op, std::nullopt);
   o.at = to;
-  if (to == stage::hashing) ++hashing_;
-  if (to == stage::asking) ++asking_;
-  if (to == stage::certificate) ++certificate_;
-  if (to == stage::ready && ready_.insert(op->first).second && granted) ++granted_ready_;
-  if (to == stage::waiting) waiting_.insert(op->first);
+  if (to != stage::hashing && to != stage::asking) o.asks_offline = false;
+  if (to == stage::waiting) {
+    if (!o.grant.url.empty()) o.stalled = true;
+    forget_offline(op);
+    waiting_.insert(op->first);
+  }
+  if (to == stage::ready) ready_.insert(op->first);
   if (to == stage::in_parts) in_parts_.insert(op->first);
+  if (o.counted == share::ahead) --ahead_;
+  if (o.counted == share::offline) --offline_;
+  o.counted = share_of(o);
+  if (o.counted == share::ahead) ++ahead_;
+  if (o.counted == share::offline) ++offline_;
+}
+
+/// Of the stage that it is in.
+engine::share engine::share_of(const operation& o) {
+  switch (o.at) {
+    case stage::hashing:
+    case stage::asking: return o.asks_offline ? share::offline : share::ahead;
+    case stage::certificate:
+    case stage::ready: return o.order.own ? share::none : o.grant.offline ? share::offline : share::ahead;
+    case stage::transferring:
+    case stage::backing_off: return o.grant.offline ? share::offline : share::none;
+    default: return share::none;
+  }
 }
 
 void engine::set_wake(operation_map::iterator op, std::optional<steady_time> at) {
@@ -465,7 +504,5 @@ bool engine::usable_grant(const operation& op) const {
   const auto margin = std::min(limits_.expiry_margin, op.grant.expires_in.value_or(limits_.expiry_margin) / 2);
   return !op.grant_expires || now_ + margin < *op.grant_expires;
 }
-
-std::size_t engine::asked() const { return hashing_ + asking_ + certificate_ + granted_ready_; }
 
 }  // namespace evp::runtime::upload

@@ -15,6 +15,9 @@
 // A storage may want the file's SHA-256 before it grants: the operation is `hashing`, then it asks again; later files
 // of that storage are hashed before they ask (engine_checksum.cc).
 //
+// Where a storage gives grants for later, operations that wait beyond those that have been asked for anyway have one
+// each: they are `ready`, and start when a place is free, with or without the hub (engine_offline.cc).
+//
 // An operation that brings its own URL starts at `ready` and needs no hub. While the hub is out of reach, operations
 // stay `waiting`, and running transfers go on.
 #pragma once
@@ -42,11 +45,14 @@ struct limits {
   unsigned transfers_per_storage = 8;  ///< the same to one storage
   unsigned quarantine_after = 30;      ///< tries of a file that its storage cannot take while it takes others
   breaker_policy breaker;
-  unsigned asked_ahead = 16;  ///< grants asked for or waiting for a free transfer: more would expire in the queue
-  milliseconds resend_first{1'000};   ///< a request without an answer is sent again after this, then doubling ...
-  milliseconds resend_max{30'000};    ///< ... up to this
-  unsigned sends_per_request = 5;     ///< then the operation backs off and asks anew
-  milliseconds expiry_margin{5'000};  ///< a grant with less than this to live is not begun
+  unsigned asked_ahead = 16;    ///< grants asked for or waiting for a free transfer: more would expire in the queue
+  unsigned offline_grants = 0;  ///< those for later, asked for or held, beside the others
+  milliseconds offline_pause{3'600'000};  ///< a storage that gives none is asked again after this
+  milliseconds offline_retry{60'000};     ///< ... one that gives none for now, after this at least
+  milliseconds resend_first{1'000};       ///< a request without an answer is sent again after this, then doubling ...
+  milliseconds resend_max{30'000};        ///< ... up to this
+  unsigned sends_per_request = 5;         ///< then the operation backs off and asks anew
+  milliseconds expiry_margin{5'000};      ///< a grant with less than this to live is not begun
 };
 
 /// The upload of one range of the file. Of a grant's own fields, url, fields and expect are the part's.
@@ -76,6 +82,7 @@ struct grant {
   std::string grant_id;        ///< empty: the hub wants no report
   std::string certificate_id;  ///< empty: the default trust
   std::optional<milliseconds> expires_in;
+  bool offline = false;  ///< for later: kept until it is used, or dead
 };
 
 /// An upload of an earlier run: the storage has the file, and the hub has yet to confirm it.
@@ -100,6 +107,7 @@ struct order {
   steady_time deadline;              ///< at the latest then it has an outcome: ETIMEDOUT
   std::optional<sent_before> sent;   ///< begin with the report; if the hub does not know the grant, upload again
   std::optional<plan_before> began;  ///< go on with these parts; if the hub does not know the grant, begin anew
+  std::optional<grant> kept;         ///< for later, of an earlier run, which may have used it already
 };
 
 // ---- events ----
@@ -161,6 +169,7 @@ using event = std::variant<submitted, grant_received, grant_failed, file_hashed,
 struct request_grant {
   operation_id id;
   std::uint64_t reqid;
+  bool offline = false;  ///< for later
 };
 /// Compute the SHA-256 of the operation's file, keep it for its requests, then say file_hashed.
 struct hash_file {
@@ -197,6 +206,20 @@ struct note_part {
   unsigned number;
   std::string sha256;  ///< of what was sent, hexadecimal
 };
+/// For who remembers: the storage has the file, and the hub has yet to confirm it.
+struct note_sent {
+  operation_id id;
+  std::string grant_id;
+  transfer_result result;
+};
+/// For who remembers: the operation holds a grant for later; the one that it had is worth nothing any more.
+struct note_grant {
+  operation_id id;
+  upload::grant grant;
+};
+struct drop_grant {
+  operation_id id;
+};
 struct send_report {
   operation_id id;
   std::uint64_t reqid;
@@ -215,7 +238,7 @@ struct finish {
   bool quarantined = false;  ///< given up because it failed so often while others of its storage did not
 };
 using action = std::variant<request_grant, hash_file, request_certificate, request_parts, start_transfer, note_plan,
-                            note_part, send_report, set_timer, finish>;
+                            note_part, note_sent, note_grant, drop_grant, send_report, set_timer, finish>;
 using actions = std::vector<action>;
 
 class engine {
@@ -230,9 +253,13 @@ class engine {
   std::size_t transferring() const noexcept { return running_.size(); }
   /// The storages that get nothing but probes now.
   std::vector<std::string> open_breakers() const;
+  /// The storage has given a grant for later, and not refused one since.
+  bool gives_offline(const std::string& storage) const;
 
  private:
   enum class stage { waiting, hashing, asking, certificate, ready, transferring, in_parts, reporting, backing_off };
+  /// Which of the bounds on grants an operation counts towards.
+  enum class share { none, ahead, offline };
   /// An upload in parts, under way.
   struct parts_state {
     upload::plan plan;
@@ -263,6 +290,11 @@ class engine {
     unsigned tries_on_grant = 0;
     bool may_be_there = false;    ///< a transfer on this grant had no clear end: its object may exist
     unsigned grants_refused = 0;  ///< 401s and 403s
+    share counted = share::none;
+    bool asks_offline = false;    ///< its present request is for a grant for later
+    bool no_offline = false;      ///< was refused one for itself
+    bool stalled = false;         ///< has had a grant that came to nothing
+    bool of_earlier_run = false;  ///< its grant is
     transfer_result sent;         ///< what is being reported
     std::unique_ptr<parts_state> parts;
   };
@@ -271,6 +303,9 @@ class engine {
     unsigned running = 0;
     std::uint64_t successes = 0;
     bool wants_checksum = false;  ///< its files are hashed before a grant is asked for
+    bool gives_offline = false;
+    operation_id offline_probe = 0;  ///< finds out whether it does
+    std::optional<steady_time> no_offline_before;
   };
   struct wanted_certificate {
     std::uint64_t reqid = 0;
@@ -301,7 +336,14 @@ class engine {
   void start_what_fits();
   void want_timer();
 
-  void ask(operation_map::iterator op);
+  void ask(operation_map::iterator op, bool offline);
+  void ask_offline_ahead();
+  bool may_ask_offline(const operation& o) const;
+  void note_offline_answer(operation& o);
+  void refuse_offline(operation_map::iterator op, const error& why);
+  void use_kept(operation_map::iterator op);
+  void forget_offline(operation_map::iterator op);
+  bool lacks_certificate(const operation& o) const;
   bool lacks_checksum(operation_map::iterator op) const;
   void hash(operation_map::iterator op);
   void ask_again(operation_map::iterator op);
@@ -334,7 +376,7 @@ class engine {
   void new_request(operation_map::iterator op);
   milliseconds resend_wait(unsigned sends) const;
   bool usable_grant(const operation& op) const;
-  std::size_t asked() const;
+  static share share_of(const operation& o);
 
   const limits limits_;
   const retry_policy policy_;
@@ -351,7 +393,7 @@ class engine {
   };
   std::map<std::pair<operation_id, unsigned>, running_transfer> running_;  ///< (id, part); also of the ended
   std::map<std::string, storage_state> storages_;
-  std::size_t granted_ready_ = 0, hashing_ = 0, asking_ = 0, certificate_ = 0;  ///< operations in those stages
+  std::size_t ahead_ = 0, offline_ = 0;  ///< operations that count so
   std::set<std::pair<steady_time, operation_id>> wakes_, deadlines_;
   std::uint64_t next_reqid_;
   bool connected_ = false;

@@ -26,7 +26,7 @@ void engine::start_parts(operation_map::iterator op) {
     if (o.parts->plan.part_count == 1) o.sent.sha256 = o.parts->last_sha256;
     return begin_report(op);
   }
-  if (!o.grant.certificate_id.empty() && !certificates_.contains(o.grant.certificate_id)) return want_certificate(op);
+  if (lacks_certificate(o)) return want_certificate(op);
   while (running_.size() < limits_.transfers && o.parts->running.size() < o.parts->plan.parallel && start_part(op)) {}
 }
 

@@ -37,7 +37,10 @@ blob_outcome to_outcome(const journal::ended& e) {
 
 queue::queue(parts p)
     : limits_(p.queue),
+      offline_grants_(p.engine.offline_grants),
       open_own_(std::move(p.open_own)),
+      seal_kept_(std::move(p.seal_kept)),
+      open_kept_(std::move(p.open_kept)),
       engine_(p.engine, p.retry, p.seed, std::move(p.certificates)),
       random_(p.seed + 1) {
   lanes_.resize(1);  // the first one is shared by the storages beyond the bound
@@ -208,6 +211,7 @@ void queue::purge(lane& l) {
 }
 
 void queue::activate_what_fits() {
+  if (!connected_) activate_kept();
   while (activate_one()) {}
 }
 
@@ -216,7 +220,7 @@ bool queue::activate_one() {
   std::pair<std::int64_t, operation_id> rank;  // the smallest goes first
   int best_priority = 0;
   for (auto& l : lanes_) {
-    if (l.waiting_count == 0 || l.active >= limits_.active_per_storage || (l.needs_hub && !connected_)) continue;
+    if (l.waiting_count == 0 || is_full(l) || (l.needs_hub && !connected_)) continue;
     for (int p = 2; p >= 0; --p) {
       auto& w = l.waiting[p];
       while (!w.empty() && !is_waiting(w.front())) w.pop_front();
@@ -273,6 +277,7 @@ void queue::activate(operation_id id) {
     o.began->file_bytes = what.size;
     for (const auto& part : p->second.parts) o.began->done.push_back(part.number);
   }
+  if (!o.sent && !o.began) o.kept = take_kept(id);
   x.at = state::active;
   ++lanes_[x.lane].active;
   drive_engine(submitted{id, std::move(o)});
@@ -316,21 +321,6 @@ void queue::drive_engine(event e) {
   for (auto& a : engine_.step(std::move(e), now_.steady)) std::visit([this](auto& what) { take(what); }, a);
 }
 
-void queue::take(send_report& a) {
-  const auto found = entries_.find(a.id);
-  const auto known = sent_.find(a.id);
-  if (a.done && found != entries_.end() && found->second.at == state::active &&
-      (known == sent_.end() || known->second.what.grant_id != a.grant_id) &&
-      details(a.id)->operation == journal::operation::put) {
-    // While the hub looks at the file: after a crash only the report has to be made again.
-    journal::sent s{a.id, std::uint16_t(a.result.status), a.result.bytes, a.grant_id, a.result.sha256};
-    record(s, true);
-    pending_.sents.push_back(a.id);
-    sent_.insert_or_assign(a.id, sent_file{std::move(s), false});
-  }
-  out_.push_back(std::move(a));
-}
-
 void queue::take(note_plan& a) {
   journal::plan_begun b;
   b.id = a.id;
@@ -364,6 +354,7 @@ void queue::end(operation_id id, blob_outcome outcome, std::string message, bool
   auto& x = entries_.at(id);
   x.at = state::ending;
   plans_.erase(id);
+  let_kept_go(id);
   if (quarantined) ++counters_.quarantined;
   subtract(id);
   ++(outcome.result == blob_outcome::kind::success ? counters_.succeeded : counters_.failed);
@@ -499,7 +490,10 @@ void queue::on(recovered e) {
       next_id_ = std::max(next_id_, a->id + 1);
       found.insert_or_assign(a->id, std::move(*a));
     } else if (auto* s = std::get_if<journal::sent>(&r)) {
+      let_kept_go(s->id);
       sent_.insert_or_assign(s->id, sent_file{std::move(*s), true});
+    } else if (auto* k = std::get_if<journal::grant_kept>(&r)) {
+      recover_kept(std::move(*k));
     } else if (auto* b = std::get_if<journal::plan_begun>(&r)) {
       const bool usable = b->part_count >= 1 && b->part_count <= wire::max_plan_parts && b->parallel >= 1;
       if (usable) plans_.insert_or_assign(b->id, begun_plan{std::move(*b), {}});
@@ -516,6 +510,10 @@ void queue::on(recovered e) {
   std::erase_if(sent_, [&](const auto& s) { return !found.contains(s.first); });
   std::erase_if(ended_, [&](const auto& x) { return !found.contains(x.first); });
   std::erase_if(plans_, [&](const auto& p) { return !found.contains(p.first) || ended_.contains(p.first); });
+  std::vector<operation_id> stale;
+  for (const auto& [id, k] : kept_)
+    if (!found.contains(id) || ended_.contains(id)) stale.push_back(id);
+  for (const auto id : stale) let_kept_go(id);
   for (const auto& [id, what] : found) {
     auto& x = add(what);
     x.deadline_ms = to_ms(deadline_after_restart(what));
@@ -530,9 +528,13 @@ void queue::on(recovered e) {
 
 steady_time queue::deadline_after_restart(const journal::accepted& r) const {
   const milliseconds full = std::clamp(milliseconds(r.deadline_ms - r.accepted_ms), milliseconds(0), limits_.deadline);
-  if (r.accepted_ms < clock_is_set_ms) return now_.steady + full;
-  const milliseconds gone(std::max<std::int64_t>(0, wall_ms() - r.accepted_ms));
-  return now_.steady + std::max(milliseconds(0), full - gone);
+  return now_.steady + std::max(milliseconds(0), full - gone_since(r.accepted_ms));
+}
+
+/// As far as a wall clock can tell that may not have been set, or have gone back.
+milliseconds queue::gone_since(std::int64_t then_ms) const {
+  if (then_ms < clock_is_set_ms) return milliseconds(0);
+  return milliseconds(std::max<std::int64_t>(0, wall_ms() - then_ms));
 }
 
 // ---- time ----

@@ -28,7 +28,7 @@ struct queue_limits {
   when_full policy = when_full::refuse;    ///< what a file beyond these bounds means
   unsigned files_per_instance = 1'000;     ///< beyond: refused, whatever the policy
   milliseconds deadline{86'400'000};       ///< after it the outcome is ETIMEDOUT: also the bound on age
-  unsigned active_per_storage = 24;        ///< in the engine at once: its memory is larger
+  unsigned active_per_storage = 24;        ///< in the engine at once: its memory is larger; beside grants for later
   std::size_t storages = 64;               ///< told apart; what comes beyond shares one place
   std::size_t kept_outcomes = 1'000;       ///< of an instance, until it acknowledges them; then the oldest is lost
   std::uint64_t rewrite_bytes = 1 << 20;   ///< a journal larger than this, and twice what lives, is written anew
@@ -159,6 +159,9 @@ class queue {
     std::set<std::string> certificates;
     /// The module's own URL and headers out of `own`. Pure. A failure ends the operation with EINVAL.
     std::function<result<grant>(const journal::accepted&)> open_own;
+    /// The URL and headers of a grant for later as text that the journal may hold, bound to the operation; and back.
+    std::function<std::string(operation_id, const grant&)> seal_kept;
+    std::function<result<grant>(operation_id, std::string_view sealed)> open_kept;
   };
   explicit queue(parts p);
   ~queue();
@@ -251,9 +254,11 @@ class queue {
   void drive_engine(event e);
   void keep_checksum(const file_hashed& e);
   void take(finish& a);
-  void take(send_report& a);
   void take(note_plan& a);
   void take(note_part& a);
+  void take(note_sent& a);
+  void take(note_grant& a);
+  void take(drop_grant& a);
   void take(set_timer& a) { engine_timer_ = a.at; }
   template <class T>
   void take(T& a) {
@@ -268,6 +273,12 @@ class queue {
   void enqueue(operation_id id, entry& e);
   void activate_what_fits();
   bool activate_one();
+  void activate_kept();
+  bool is_full(const lane& l) const;
+  void keep(journal::grant_kept k);
+  void let_kept_go(operation_id id);
+  void recover_kept(journal::grant_kept k);
+  std::optional<grant> take_kept(operation_id id);
   void activate(operation_id id);
   void leave_lane(const entry& x);
   bool is_waiting(operation_id id) const;
@@ -292,25 +303,30 @@ class queue {
   std::uint8_t lane_of(const journal::accepted& what);
   void purge(lane& l);
   steady_time deadline_after_restart(const journal::accepted& r) const;
+  milliseconds gone_since(std::int64_t then_ms) const;
   std::int64_t wall_ms() const { return now_.wall.time_since_epoch().count(); }
   void record(const journal::record& r, bool sync);
   static std::string_view packed(const entry& x);
   void repack(entry& x, const journal::accepted& what);
 
   const queue_limits limits_;
+  const unsigned offline_grants_;
   const std::function<result<grant>(const journal::accepted&)> open_own_;
+  const std::function<std::string(operation_id, const grant&)> seal_kept_;
+  const std::function<result<grant>(operation_id, std::string_view)> open_kept_;
   engine engine_;
 
   entry_map entries_;
   std::unordered_map<operation_id, journal::ended> ended_;  ///< ending or ended
   std::unordered_map<operation_id, sent_file> sent_;
   std::map<operation_id, begun_plan> plans_;  ///< of uploads in parts that go on
+  std::map<operation_id, journal::grant_kept> kept_;
   std::map<std::string, std::unique_ptr<instance_info>> instances_;
   std::vector<lane> lanes_;
   std::vector<std::pair<std::int64_t, operation_id>> deadlines_;  ///< a heap, the earliest first; may hold the dead
   std::size_t live_files_ = 0;
   std::uint64_t live_file_bytes_ = 0, spooled_bytes_ = 0;
-  std::uint64_t packed_bytes_ = 0, journal_bytes_ = 0;
+  std::uint64_t packed_bytes_ = 0, kept_bytes_ = 0, journal_bytes_ = 0;
   operation_id next_id_ = 1;
   queue_counters counters_;
 

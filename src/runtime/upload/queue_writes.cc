@@ -15,7 +15,7 @@ void queue::flush() {
   if (writing_ || (no_write_before_ && now_.steady < *no_write_before_)) return;
   const bool wanted = !pending_.records.empty() || failed_writes_ > 0;
   if (!wanted) return;
-  if (journal_bytes_ > limits_.rewrite_bytes && journal_bytes_ > 2 * packed_bytes_) replace_ = true;
+  if (journal_bytes_ > limits_.rewrite_bytes && journal_bytes_ > 2 * (packed_bytes_ + kept_bytes_)) replace_ = true;
   write w;
   w.replace = std::exchange(replace_, false);
   w.records = w.replace ? everything() : std::exchange(pending_.records, {});
@@ -31,10 +31,11 @@ void queue::flush() {
 /// What lives, as the whole content of a journal.
 std::string queue::everything() const {
   std::string all = journal::encode(journal::next_id{next_id_});
-  all.reserve(packed_bytes_ + 64);
+  all.reserve(packed_bytes_ + kept_bytes_ + 64);
   for (const auto& [id, x] : entries_)
     if (x.at != state::preparing) all += packed(x);
   for (const auto& [id, s] : sent_) all += journal::encode(s.what);
+  for (const auto& [id, k] : kept_) all += journal::encode(k);
   for (const auto& [id, p] : plans_) {
     all += journal::encode(p.what);
     for (const auto& part : p.parts) all += journal::encode(part);

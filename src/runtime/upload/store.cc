@@ -39,8 +39,6 @@ result<secret> read_or_make_key(const io::fs::path& path) {
                                         "brought themselves, and that wait now, will fail");
   return secret(std::move(*found));
 }
-
-std::string context_of(const std::string& instance) { return "evp-runtime own url " + instance; }
 }  // namespace
 
 result<std::unique_ptr<store>> store::open(const io::fs::path& folder) {
@@ -110,16 +108,19 @@ void store::drop_spooled(operation_id id) {
   if (auto gone = spool_->remove(spool_name(id)); !gone) spdlog::warn("spool: {}", gone.error().message());
 }
 
-std::string store::seal(const std::string& instance, const secret& url, const http::headers& fields) const {
+std::string store::own_url_of(const std::string& instance) { return "evp-runtime own url " + instance; }
+std::string store::kept_grant_of(operation_id id) { return "evp-runtime kept grant " + std::to_string(id); }
+
+std::string store::seal(const secret& key, const std::string& purpose, const secret& url, const http::headers& fields) {
   std::string text = url.reveal();
   for (const auto& h : fields) text += "\n" + h.name + ":" + h.value;
-  auto sealed = aes256gcm_seal(key_, text, context_of(instance));
+  auto sealed = aes256gcm_seal(key, text, purpose);
   OPENSSL_cleanse(text.data(), text.size());
   return sealed;
 }
 
-result<grant> store::unseal(const secret& key, const std::string& instance, std::string_view sealed) {
-  TRY(const auto text, aes256gcm_open(key, sealed, context_of(instance)));
+result<grant> store::unseal(const secret& key, const std::string& purpose, std::string_view sealed) {
+  TRY(const auto text, aes256gcm_open(key, sealed, purpose));
   std::string_view left = text.reveal();
   const auto line = [&left] {
     const auto end = std::min(left.find('\n'), left.size());

@@ -31,10 +31,14 @@ class store {
   result<std::shared_ptr<io::unique_fd>> open_spooled(operation_id id) const;
   void drop_spooled(operation_id id);
 
-  /// A URL and headers as text that only this device can read; bound to the instance.
-  std::string seal(const std::string& instance, const secret& url, const http::headers& fields) const;
+  /// What a sealed text is for; it opens for nothing else.
+  static std::string own_url_of(const std::string& instance);
+  static std::string kept_grant_of(operation_id id);
+  /// A URL and headers as text that only this device can read.
+  static std::string seal(const secret& key, const std::string& purpose, const secret& url,
+                          const http::headers& fields);
   /// Errors: data_corrupt.
-  static result<grant> unseal(const secret& key, const std::string& instance, std::string_view sealed);
+  static result<grant> unseal(const secret& key, const std::string& purpose, std::string_view sealed);
   const secret& key() const noexcept { return key_; }
   std::uint64_t damaged_bytes() const noexcept { return damaged_bytes_; }
 

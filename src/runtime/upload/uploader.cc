@@ -113,7 +113,13 @@ queue::parts parts_of(const uploader_options& o, const std::set<std::string>& ce
   p.retry = o.retry;
   p.seed = o.seed;
   p.certificates = certificates;
-  p.open_own = [&key](const journal::accepted& a) { return store::unseal(key, a.instance, a.own); };
+  p.open_own = [&key](const journal::accepted& a) { return store::unseal(key, store::own_url_of(a.instance), a.own); };
+  p.seal_kept = [&key](operation_id id, const grant& g) {
+    return store::seal(key, store::kept_grant_of(id), g.url, g.fields);
+  };
+  p.open_kept = [&key](operation_id id, std::string_view sealed) {
+    return store::unseal(key, store::kept_grant_of(id), sealed);
+  };
   return p;
 }
 }  // namespace
@@ -190,7 +196,7 @@ void uploader::submit(std::uint32_t number, std::uint64_t ticket, blob_order ord
     if (what.spooled) what.path.clear();
   }
   if (!order.url.empty()) {
-    what.own = store_->seal(what.instance, order.url, order.fields);
+    what.own = store::seal(key_, store::own_url_of(what.instance), order.url, order.fields);
     what.storage = host_of(order.url);
   } else if (order.storage_name) {
     what.named = true;
@@ -320,7 +326,8 @@ void uploader::act(request_grant& a) {
   r.operation = what->operation == journal::operation::put ? wire::blob_operation::put : wire::blob_operation::get;
   if (what->operation == journal::operation::put) r.size = what->size;
   if (!what->sha256.empty()) r.sha256 = to_hex(what->sha256);
-  r.accept = {"certificate/1", "report/1", "plan/1", "sha256/1"};
+  r.accept = {"certificate/1", "report/1", "plan/1", "sha256/1", "offline/1"};
+  r.offline = a.offline;
   asking_[a.reqid] = {a.id};
   hub_.send(std::move(r));
 }
@@ -414,6 +421,7 @@ void uploader::answered(wire::storage_token_response r, std::uint64_t reqid) {
   // expiresAtMillis is the hub's wall clock, and a device's own is often wrong: only the relative form is used. A
   // grant that has expired shows as a 403, and a fresh one is asked for.
   g.expires_in = r.expires_in;
+  g.offline = r.offline;
   if (r.plan) {
     plan p;
     p.part_bytes = r.plan->part_bytes;
