@@ -3,9 +3,6 @@ add_executable(evp-runtime ${CMAKE_CURRENT_LIST_DIR}/evp_runtime.cc ${CMAKE_CURR
 target_link_libraries(evp-runtime PRIVATE evp_runtime)
 evp_small(evp-runtime)
 target_link_options(evp-runtime PRIVATE -Wl,--gc-sections -Wl,--as-needed)
-if(MOLD AND NOT CMAKE_CROSSCOMPILING)
-  target_link_options(evp-runtime PRIVATE -Wl,--pack-dyn-relocs=relr)  # glibc 2.36 and newer; a tenth of the size
-endif()
 install(TARGETS evp-runtime RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 evp_test(evp_runtime_config_test
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_config_test.cc ${CMAKE_CURRENT_LIST_DIR}/runtime_config.cc
