@@ -1,6 +1,9 @@
 // FlatBuffers in and out. A union member whose tag and value disagree is refused here: generated code does not look.
 #include "runtime/sdk_server/messages.h"
 
+#include <bit>
+#include <cstring>
+
 #include "module_socket_generated.h"
 
 namespace evp::runtime::socket {
@@ -16,6 +19,14 @@ constexpr std::size_t max_depth = 16;
 std::string text(const flatbuffers::String* s) { return s ? s->str() : std::string(); }
 std::string bytes(const flatbuffers::Vector<std::uint8_t>* v) {
   return v ? std::string(reinterpret_cast<const char*>(v->data()), v->size()) : std::string();
+}
+/// Copied as bytes: the verifier does not look where a module's message has put the numbers, and they may lie askew.
+std::vector<std::uint64_t> numbers(const flatbuffers::Vector<std::uint64_t>* v) {
+  static_assert(std::endian::native == std::endian::little, "FlatBuffers are little-endian");
+  if (v == nullptr || v->size() == 0) return {};
+  std::vector<std::uint64_t> out(v->size());
+  std::memcpy(out.data(), v->Data(), out.size() * sizeof out[0]);
+  return out;
 }
 auto refuse(const char* why) { return fail(errc::invalid_argument, why); }
 
@@ -162,9 +173,7 @@ result<request> decode_request(std::string_view data) {
   switch (r->body_type()) {
     case fb::RequestBody_GetEvent: {
       const auto* b = r->body_as_GetEvent();
-      get_event out{b->timeout_sec(), b->timeout_nsec(), {}, b->outcomes(), b->progress()};
-      if (b->acknowledged()) out.acknowledged.assign(b->acknowledged()->begin(), b->acknowledged()->end());
-      return out;
+      return get_event{b->timeout_sec(), b->timeout_nsec(), numbers(b->acknowledged()), b->outcomes(), b->progress()};
     }
     case fb::RequestBody_StateInput: {
       const auto* b = r->body_as_StateInput();
