@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace evp::http {
@@ -16,7 +16,11 @@ constexpr std::size_t block_bytes = 256 * 1024, blocks = 4;
 
 body_hash::body_hash(std::uint64_t length) {
   if (length < large_bytes) return;
-  thread_ = std::thread([this] { run(); });
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+    return;  // no thread to be had: hashed as it is sent
+  }
   pthread_setname_np(thread_.native_handle(), "evp-hash");
 }
 
