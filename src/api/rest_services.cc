@@ -1,7 +1,10 @@
 // /v1/storage-access-services: the one API call that gives a fleet a storage.
+#include <algorithm>
+
 #include "api/errors.h"
 #include "api/pages.h"
 #include "api/rest.h"
+#include "backend/service_fields.h"
 
 namespace evp::api {
 namespace {
@@ -63,9 +66,8 @@ result<service_input> read_service(const http::server_request& r) {
   for (const auto& field : object) {
     const std::string key(view(field.key()));
     const auto& v = field.value();
-    const bool ours = key == "type" || key == "name" || key == "headers" || key == "certificate" ||
-                      key == "expirationDuration" || key == "offlineGrantDuration" || key == "objectNameTemplate" ||
-                      key == "verify" || key == "bounds";
+    const auto& known = backend::service_fields;
+    const bool ours = std::find(known.begin(), known.end(), key) != known.end();
     if (ours || v.is_null()) continue;
     if (v.is_string())
       out.options.emplace(key, secret(std::string(view(v.get_string()))));

@@ -137,10 +137,9 @@ io::task<result<bool>> ledger::issue(upload u, std::size_t max_offline) {
 io::task<result<bool>> ledger::settle(upload_outcome o) {
   sql::upload_change change{
       o.grant_id, std::string(to_string(o.state)), o.reason, signed_size(o.size_bytes), o.sha256, to_ms(clock_.now())};
-  const auto state = o.state;
-  const bool by_device = o.by_device;
   auto put = std::make_shared<std::int64_t>(0);  // deliveries
-  std::function<result<bool>(sql::connection&)> move = [change, state, by_device, put](sql::connection& c) -> result<bool> {
+  std::function<result<bool>(sql::connection&)> move = [change, state = o.state, by_device = o.by_device,
+                                                        put](sql::connection& c) -> result<bool> {
     TRY(const auto before, sql::find_upload(c, change.grant_id));
     TRY(const bool moved, sql::change_upload(c, change));
     if (!moved || !before || before->state == change.state) return moved;

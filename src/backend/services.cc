@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "backend/service_checks.h"
+#include "backend/service_fields.h"
 #include "base/crypto.h"
 #include "base/encoding.h"
 #include "base/names.h"
@@ -17,8 +18,6 @@ constexpr std::string_view default_name = "default";
 constexpr milliseconds prepare_limit{8'000};        // at creation
 constexpr milliseconds prepare_first_limit{2'000};  // before a grant, whose device waits 5 s
 constexpr milliseconds prepare_again{30'000};
-constexpr std::string_view own_fields =
-    "type, name, headers, certificate, expirationDuration, offlineGrantDuration, objectNameTemplate, verify, bounds";
 
 std::string seal_context(const std::string& service_id, const std::string& option) {
   return "service " + service_id + " option " + option;
@@ -95,7 +94,7 @@ result<storage::option_values> services::check_options(const storage::driver_typ
                                                        const service_input& in) const {
   using kind = storage::option_spec::kind;
   const auto known = [&] {
-    std::string all(own_fields);
+    auto all = fmt::format("{}", fmt::join(service_fields, ", "));
     for (const auto& o : type.options) all.append(", ").append(o.name);
     return all;
   };

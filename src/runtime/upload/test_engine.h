@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/upload/engine.h"
+#include "runtime/upload/test_actions.h"
 
 namespace evp::runtime::upload {
 
@@ -29,13 +30,7 @@ class engine_test : public testing::Test {
   /// The actions of that type since the last call, in order.
   template <class T>
   std::vector<T> took() {
-    std::vector<T> found;
-    std::erase_if(done_, [&](action& a) {
-      auto* t = std::get_if<T>(&a);
-      if (t) found.push_back(std::move(*t));
-      return t != nullptr;
-    });
-    return found;
+    return take_out<T>(done_);
   }
   operation_id submit(std::optional<grant> own = std::nullopt) {
     order o;

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "runtime/upload/queue.h"
+#include "runtime/upload/test_actions.h"
 
 namespace evp::runtime::upload {
 
@@ -76,13 +77,7 @@ class queue_test : public testing::Test {
   }
   template <class T>
   std::vector<T> took() {
-    std::vector<T> found;
-    std::erase_if(done_, [&](queue_action& a) {
-      auto* t = std::get_if<T>(&a);
-      if (t) found.push_back(std::move(*t));
-      return t != nullptr;
-    });
-    return found;
+    return take_out<T>(done_);
   }
   static journal::accepted file(std::string name = "f", std::string instance = "up") {
     journal::accepted a;
