@@ -54,15 +54,6 @@ double median_sync(const fs::path& folder) {
   return median(all);
 }
 
-/// Of a running process, from /proc/<pid>/stat.
-double cpu_seconds(pid_t pid) {
-  const auto text = text_of("/proc/" + std::to_string(pid) + "/stat");
-  const char* at = text.c_str() + text.rfind(')');
-  long user = 0, system = 0;
-  std::sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user, &system);
-  return double(user + system) / double(::sysconf(_SC_CLK_TCK));
-}
-
 /// Of all its threads.
 long wake_ups(pid_t pid) {
   long sum = 0;
@@ -229,7 +220,11 @@ json::object run_footprint(world& w, const fs::path& folder) {
   return {{"idle", idle}, {"curlPssKb", curl}, {"strippedBytes", size}, {"libraries", std::move(libraries)}};
 }
 
-int run(int runs) {
+/// What may be measured alone, with --only.
+constexpr std::string_view all_parts[] = {"footprint", "idle", "small", "large", "huge", "queue"};
+
+int run(int runs, const std::string& only) {
+  const auto wanted = [&](std::string_view part) { return only.empty() || only == part; };
   std::string pattern = (fs::temp_directory_path() / "evp-bench-XXXXXX").string();
   if (!::mkdtemp(pattern.data())) give_up("can't make a folder in " + fs::temp_directory_path().string());
   const fs::path folder = pattern;
@@ -238,16 +233,16 @@ int run(int runs) {
   {
     world w(folder);
     std::this_thread::sleep_for(std::chrono::seconds(2));
-    report["footprint"] = run_footprint(w, folder);
+    if (wanted("footprint")) report["footprint"] = run_footprint(w, folder);
     w.deploy();
-    report["idle"] = run_idle(w);
+    if (wanted("idle")) report["idle"] = run_idle(w);
     const double sync = median_sync(w.device_folder());
     std::printf("one append of 4 KB and its fdatasync: %.3f ms, median of 200\n", sync * 1e3);
     report["syncMillis"] = sync * 1e3;
-    report["small"] = run_small(w, runs, sync);
-    report["large"] = run_large(w, runs);
-    report["huge"] = run_huge(w);
-    report["queue"] = run_queue(w);
+    if (wanted("small")) report["small"] = run_small(w, runs, sync);
+    if (wanted("large")) report["large"] = run_large(w, runs);
+    if (wanted("huge")) report["huge"] = run_huge(w);
+    if (wanted("queue")) report["queue"] = run_queue(w);
   }
   std::error_code ignored;
   fs::remove_all(folder, ignored);
@@ -259,14 +254,28 @@ int run(int runs) {
 }  // namespace evp::bench
 
 int main(int argc, char** argv) {
+  using namespace evp::bench;
   int runs = 5;
-  if (argc == 3 && std::string(argv[1]) == "--runs") runs = std::atoi(argv[2]);
-  if ((argc != 1 && argc != 3) || runs < 1 || runs > 100) {
+  std::string only;
+  bool usable = argc % 2 == 1;
+  for (int i = 1; usable && i < argc; i += 2) {
+    const std::string option = argv[i];
+    if (option == "--runs")
+      runs = std::atoi(argv[i + 1]);
+    else if (option == "--only")
+      only = argv[i + 1];
+    else
+      usable = false;
+  }
+  usable = usable && runs >= 1 && runs <= 100;
+  if (!only.empty() && std::find(std::begin(all_parts), std::end(all_parts), only) == std::end(all_parts))
+    usable = false;
+  if (!usable) {
     std::fprintf(stderr,
-                 "Usage: evp-bench-upload [--runs 1..100]\n"
+                 "Usage: evp-bench-upload [--runs 1..100] [--only footprint|idle|small|large|huge|queue]\n"
                  "Uploads through the real programs beside curl: medians of the runs (5), memory, wake-ups, sizes.\n"
                  "Needs about 5 GB below $TMPDIR, 10 minutes, and root for what /proc tells of other users.\n");
     return 2;
   }
-  return evp::bench::run(runs);
+  return run(runs, only);
 }

@@ -87,6 +87,19 @@ long kilobytes(pid_t pid, const std::string& file, const std::string& name) {
   return -1;
 }
 
+double cpu_seconds(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(in, text);
+  const auto name_ends = text.rfind(')');
+  long user = 0, system = 0;
+  if (name_ends == text.npos ||
+      std::sscanf(text.c_str() + name_ends, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user, &system) !=
+          2)
+    return 0;
+  return double(user + system) / double(::sysconf(_SC_CLK_TCK));
+}
+
 void give_up(const std::string& why) {
   std::fprintf(stderr, "%s: %s\n", program_invocation_short_name, why.c_str());
   std::exit(1);

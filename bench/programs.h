@@ -38,6 +38,9 @@ cost cost_of(const std::vector<std::string>& command);
 /// A value in kB from /proc/<pid>/<file>, e.g. ("status", "VmRSS:"); -1 where it can't be read.
 long kilobytes(pid_t pid, const std::string& file, const std::string& name);
 
+/// User and system time of a running process, all its threads; 0 where it can't be read.
+double cpu_seconds(pid_t pid);
+
 /// Says why on stderr, and exits with status 1.
 [[noreturn]] void give_up(const std::string& why);
 

@@ -2,7 +2,6 @@
 // the network is cut and the storage misbehaves; then everything is mended, and promises are held against facts. After
 // that the same is done to a shell script with curl.
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -14,6 +13,7 @@
 #include <random>
 
 #include "report.h"
+#include "worker.h"
 #include "world.h"
 
 namespace evp::bench {
@@ -214,8 +214,6 @@ options read_options(int argc, char** argv) {
   return o;
 }
 
-pid_t worker = 0;
-
 }  // namespace
 }  // namespace evp::bench
 
@@ -228,23 +226,8 @@ int main(int argc, char** argv) {
   ::chmod(pattern.c_str(), 0711);  // modules run as users of their own
   const place p{pattern, ::getpid()};
   std::fprintf(stderr, "seed %llu, folder %s\n", (unsigned long long)o.seed, pattern.c_str());
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // the storage's daemons come to this process when the worker is gone
-  sigset_t ends, before;               // wait until there is a worker to be ended
-  ::sigemptyset(&ends);
-  for (const int s : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&ends, s);
-  ::sigprocmask(SIG_BLOCK, &ends, &before);
-  worker = ::fork();
-  if (worker < 0) give_up("can't fork");
-  if (worker == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::sigprocmask(SIG_SETMASK, &before, nullptr);
-    std::exit(run(o, p));
-  }
-  for (const int s : {SIGINT, SIGTERM, SIGHUP}) ::signal(s, [](int) { ::kill(worker, SIGKILL); });
-  ::sigprocmask(SIG_SETMASK, &before, nullptr);
-  int status = 0;
-  for (pid_t ended = 0; ended != worker;) ended = ::waitpid(-1, &status, 0);
+  const int status = run_in_worker([&] { return run(o, p); });
   if (o.keep) std::fprintf(stderr, "kept: %s\n", pattern.c_str());
   clean_up(p, o.keep);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 130;
+  return status;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "base/names.h"
 
 namespace evp::api {
 namespace {
@@ -39,6 +40,40 @@ result<std::map<std::string, std::string>> read_query(const http::server_request
     if (!out.emplace(*name, std::move(*value)).second)
       return fail(errc::invalid_argument, *name, *name + " occurs twice in the query: give it once");
   }
+  return out;
+}
+
+result<std::optional<milliseconds>> optional_duration(const wire::json_reader& body, std::string_view field) {
+  TRY(const auto text, body.optional_text(field, 64));
+  if (!text) return std::nullopt;
+  auto parsed = parse_iso8601_duration(*text);
+  if (!parsed) return fail(std::move(std::move(parsed).error()).at(body.path_of(field)));
+  return *parsed;
+}
+
+result<std::optional<std::vector<std::string>>> optional_names(const wire::json_reader& body, std::string_view field) {
+  TRY(const auto* given, body.optional_array(field));
+  if (!given) return std::nullopt;
+  std::vector<std::string> out;
+  for (const auto& v : *given) {
+    if (!v.is_string())
+      return fail(errc::invalid_argument, std::string(field), std::string(field) + " must be an array of strings");
+    out.emplace_back(v.get_string().data(), v.get_string().size());
+  }
+  return std::optional(std::move(out));
+}
+
+result<std::string> read_group(const wire::json_reader& body, std::string_view tenant) {
+  TRY(const auto group, body.optional_text("group", 1024));
+  if (!group) return std::string();
+  auto scoped = new_scoped_name(tenant, *group, "a device group's name");
+  if (!scoped) return fail(std::move(std::move(scoped).error()).at("group"));
+  return scoped;
+}
+
+json::array as_array(const std::vector<std::string>& names) {
+  json::array out;
+  for (const auto& n : names) out.emplace_back(as_json(n));
   return out;
 }
 

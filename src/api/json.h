@@ -2,8 +2,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "base/time.h"
 #include "http/server.h"
 #include "wire/json.h"
 
@@ -16,6 +19,16 @@ result<json::object> read_body(const http::server_request& r);
 /// The query's parameters, decoded. Errors: invalid_argument at the parameter (unknown, twice, encoding).
 result<std::map<std::string, std::string>> read_query(const http::server_request& r,
                                                       std::initializer_list<std::string_view> known);
+
+/// An ISO 8601 duration of the body; nothing where it is absent. Errors: invalid_argument at the field.
+result<std::optional<milliseconds>> optional_duration(const wire::json_reader& body, std::string_view field);
+
+/// A list of the body; nothing where it is absent. Errors: invalid_argument at the field (something else than text in
+/// it).
+result<std::optional<std::vector<std::string>>> optional_names(const wire::json_reader& body, std::string_view field);
+/// "group", as the scoped name of one of the tenant's (base/names.h); empty: absent. Errors: invalid_argument at it.
+result<std::string> read_group(const wire::json_reader& body, std::string_view tenant);
+json::array as_array(const std::vector<std::string>& names);
 
 /// An answer with a JSON body and "Cache-Control: no-store".
 http::server_response json_answer(int status, const json::value& body);

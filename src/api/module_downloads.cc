@@ -27,8 +27,8 @@ io::task<result<http::server_response>> download(rest_context& c, http::server_r
 }  // namespace
 
 void add_module_download_routes(http::router& to, rest_context& context) {
-  add_route(to, context, "GET", "/modules/{id}", download);
-  add_route(to, context, "HEAD", "/modules/{id}", download);
+  add_route(to, context, level::open, "GET", "/modules/{id}", download);
+  add_route(to, context, level::open, "HEAD", "/modules/{id}", download);
 }
 
 }  // namespace evp::api

@@ -1,161 +1,103 @@
-// The backend's place at the broker.
 #include "api/mqtt_hub.h"
 
 #include <spdlog/spdlog.h>
 
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include "base/encoding.h"
-
 namespace evp::api {
 namespace {
 
-namespace control_ns = mqtt::control;
+namespace control = mqtt::control;
 
-// Replicas share what devices send; each of them hears of every device's coming and going.
-constexpr std::string_view devices_filter = "$share/evp-backend/evp/devices/#";
-constexpr std::string_view presence_filter = "evp/presence/+";
 constexpr std::string_view relative_prefix = "v1/devices/me/";
-constexpr milliseconds tell_again{1'000};
-
-result<control_ns::command> as_command(const backend::device_credentials& d) {
-  TRY(auto digest, from_hex(d.token_sha256));
-  return control_ns::set_device{.id = d.id, .token_sha256 = std::move(digest), .blocked = d.blocked};
-}
+constexpr milliseconds look_again{1'000};  // for elder sessions that are still there
+constexpr milliseconds idle{3'600'000};
+constexpr std::size_t elders_at_once = 1'000;  // about a message for each broker
 
 }  // namespace
 
-// One batch on its way: the timer is its bound and, cancelled, its wake-up.
-struct mqtt_hub::waiting {
-  explicit waiting(io::executor ex) : timer(ex) {}
-  io::asio::steady_timer timer;
-  std::optional<result<void>> outcome;
-};
-
-mqtt_hub::mqtt_hub(io::executor ex, backend::backend& b, metrics& m, mqtt::options options)
-    : ex_(ex),
-      backend_(b),
-      messages_(ex, b, m,
-                [this](const std::string& device, std::string_view topic, std::string_view payload) {
-                  return send(device, topic, payload);
-                }),
-      tasks_(ex) {
-  mqtt::callbacks calls;
-  calls.on_connected = [this] { on_connected(); };
-  calls.on_disconnected = [this](const error& why) { on_disconnected(why); };
-  calls.on_message = [this](mqtt::message msg) { on_message(std::move(msg)); };
-  client_ = std::make_unique<mqtt::client>(ex, std::move(options), std::move(calls));
-  client_->subscribe(std::string(presence_filter), 1);
-  client_->subscribe(std::string(devices_filter), 1);
+mqtt_hub::mqtt_hub(io::executor ex, backend::backend& b, metrics& m, std::vector<broker_address> brokers,
+                   std::string observer_token_sha256)
+    : backend_(b), messages_(ex, b, m), tasks_(ex) {
+  for (auto& a : brokers) {
+    const auto here = brokers_.size();
+    auto& one = *brokers_.emplace_back(std::make_unique<broker>(ex, b, std::move(a)));
+    one.link.observer_token_sha256 = observer_token_sha256;
+    one.link.on_message = [this, here](mqtt::message msg) { on_message(here, std::move(msg)); };
+    one.link.on_lost = [this, here] { on_lost(here); };
+    one.answers = [&one](const std::string& device, std::string_view topic, std::string_view payload) {
+      return one.link.send(device, topic, payload);
+    };
+  }
 }
 
 mqtt_hub::~mqtt_hub() = default;
 
 void mqtt_hub::start() {
-  client_->start();
-  tasks_.spawn(tell_uploads());
+  for (auto& b : brokers_) b->link.start();
+  if (brokers_.size() > 1) tasks_.spawn(end_elders());
 }
 
 io::task<void> mqtt_hub::stop(milliseconds grace) {
-  ready_ = false;
+  doubled_.close();
   co_await tasks_.stop();
+  // What has come is answered; what comes from now on is for other backends.
+  std::vector<std::shared_ptr<broker_link::change>> last;
+  for (auto& b : brokers_) last.push_back(b->link.stop_listening());
+  for (std::size_t i = 0; i < last.size(); ++i) (void)co_await brokers_[i]->link.acknowledged(last[i]);
+  co_await messages_.finish(grace);
   co_await messages_.stop();
-  co_await client_->stop(grace);
+  for (auto& b : brokers_) co_await b->link.stop(grace);
 }
 
-void mqtt_hub::on_connected() {
-  ++session_;
-  tasks_.spawn(tell_all());
+std::vector<broker_state> mqtt_hub::brokers() const {
+  std::vector<broker_state> out;
+  for (const auto& b : brokers_) out.push_back({b->link.name(), b->link.ready()});
+  return out;
 }
 
-void mqtt_hub::on_disconnected(const error& why) {
-  if (ready_) spdlog::warn("the session at the broker ended: {}", why.message());
-  ready_ = false;
-  ++session_;
-  for (auto& [number, w] : waiting_) {
-    w->outcome = fail(errc::unavailable, "the session at the broker ended");
-    w->timer.cancel();
-  }
-}
-
-// The whole list, so that the broker also forgets devices that were removed while it or we were away.
-io::task<void> mqtt_hub::tell_all() {
-  const auto session = session_;
-  for (bool again = true; again && session == session_;) {
-    std::vector<control_ns::command> commands;
-    if (!observer_token_sha256.empty()) commands.emplace_back(control_ns::set_observer{observer_token_sha256});
-    commands.emplace_back(control_ns::replace_begin{});
-    for (const auto& d : backend_.devices.all_credentials()) {
-      auto c = as_command(d);
-      if (c)
-        commands.push_back(std::move(*c));
-      else
-        spdlog::error("device {}: its token's digest in the database is damaged; it cannot connect", d.id);
-    }
-    commands.emplace_back(control_ns::replace_end{});
-    const auto told = co_await control(std::move(commands));
-    if (told && session == session_) {
-      ready_ = true;
-      spdlog::info("the broker knows {} devices", backend_.devices.count().devices);
-      if (on_ready) on_ready();
-      co_return;
-    }
-    if (!told) spdlog::warn("the broker could not be told the devices: {}", told.error().message());
-    again = co_await io::sleep_for(tell_again);
-  }
-}
-
-io::task<result<void>> mqtt_hub::control(std::vector<control_ns::command> commands) {
-  if (waiting_.size() >= max_waiting) co_return fail(errc::unavailable, "the broker does not keep up");
-  const auto first = next_batch_;
-  auto texts = control_ns::encode_all(first, commands);
-  next_batch_ += texts.size();
-  const auto last = first + texts.size() - 1;
-
-  std::vector<std::shared_ptr<waiting>> mine;
+// All are told at once, and then waited for: one that does not answer holds up none but the caller.
+io::task<result<void>> mqtt_hub::tell_all(std::vector<control::command> commands) {
+  std::vector<std::shared_ptr<broker_link::change>> changes;
+  for (auto& b : brokers_) changes.push_back(b->link.begin(commands));
   result<void> outcome;
-  for (std::size_t i = 0; i < texts.size() && outcome; ++i) {
-    auto w = std::make_shared<waiting>(ex_);
-    w->timer.expires_after(control_timeout);
-    waiting_.emplace(first + i, w);
-    mine.push_back(std::move(w));
-    outcome = client_->publish(control_ns::topic, texts[i], 1);
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    auto told = co_await brokers_[i]->link.settle(changes[i]);
+    if (told) continue;
+    const auto before = outcome ? std::string() : outcome.error().message() + "; ";
+    outcome = fail(errc::unavailable, before + told.error().message());
   }
-  for (const auto& w : mine) {
-    if (!outcome) break;
-    boost::system::error_code ec;
-    const bool answered_already = w->outcome.has_value();
-    if (!answered_already) co_await w->timer.async_wait(io::asio::redirect_error(io::asio::use_awaitable, ec));
-    if (w->outcome)
-      outcome = *w->outcome;
-    else
-      outcome = fail(errc::unavailable, "the broker did not confirm in time: is its plugin loaded?");
-  }
-  for (auto number = first; number <= last; ++number) waiting_.erase(number);
+  co_return outcome;
+}
+
+io::task<result<void>> mqtt_hub::tell(control::command c) {
+  std::vector<control::command> one(1, std::move(c));
+  auto outcome = co_await tell_all(std::move(one));
+  co_return outcome;
+}
+
+io::task<result<void>> mqtt_hub::revoke(std::vector<std::string> revoked, std::vector<std::string> restored) {
+  std::vector<control::command> commands;
+  for (auto& id : revoked) commands.emplace_back(control::revoke_certificate{std::move(id)});
+  for (auto& id : restored) commands.emplace_back(control::restore_certificate{std::move(id)});
+  auto outcome = co_await tell_all(std::move(commands));
   co_return outcome;
 }
 
 io::task<result<void>> mqtt_hub::set_device(backend::device_credentials d) {
   CO_TRY(auto c, as_command(d));
-  std::vector<control_ns::command> commands;
-  commands.push_back(std::move(c));
-  auto outcome = co_await control(std::move(commands));
+  control::command command = std::move(c);
+  auto outcome = co_await tell(std::move(command));
   co_return outcome;
 }
 
 io::task<result<void>> mqtt_hub::remove_device(std::string id) {
-  std::vector<control_ns::command> commands;
-  commands.emplace_back(control_ns::remove_device{std::move(id)});
-  auto outcome = co_await control(std::move(commands));
+  control::command command = control::remove_device{std::move(id)};
+  auto outcome = co_await tell(std::move(command));
   co_return outcome;
 }
 
 io::task<result<void>> mqtt_hub::kick(std::string id) {
-  std::vector<control_ns::command> commands;
-  commands.emplace_back(control_ns::kick_device{std::move(id)});
-  auto outcome = co_await control(std::move(commands));
+  control::command command = control::kick_device{std::move(id)};
+  auto outcome = co_await tell(std::move(command));
   co_return outcome;
 }
 
@@ -168,32 +110,85 @@ io::task<result<void>> mqtt_hub::send_command(std::string id, wire::dialect d, w
   co_return send(id, wire::to_string(wire::topic(wire::rpc_request{c.reqid})), payload);
 }
 
+// Where it is not known to be it may yet be: brokers drop what is for a device that they do not have.
 result<void> mqtt_hub::send(const std::string& device, std::string_view topic, std::string_view payload) {
-  std::string where(control_ns::downstream_prefix);
-  where += device;
-  where += '/';
-  where += topic;
-  return client_->publish(where, payload, 0);
+  if (const auto* at = sessions_.present(device)) return brokers_[at->broker]->link.send(device, topic, payload);
+  result<void> outcome = fail(errc::unavailable, "there is no session at a broker");
+  for (auto& b : brokers_) {
+    auto sent = b->link.send(device, topic, payload);
+    if (sent || !outcome) outcome = std::move(sent);
+  }
+  return outcome;
 }
 
-void mqtt_hub::on_message(mqtt::message m) {
+void mqtt_hub::on_message(std::size_t from, mqtt::message m) {
   const std::string_view topic = m.topic;
-  if (topic == control_ns::ack_topic) {
-    const auto ack = control_ns::decode_acknowledgement(m.payload);
-    const auto found = ack ? waiting_.find(ack->number) : waiting_.end();
-    if (found == waiting_.end()) return;
-    found->second->outcome =
-        ack->problem.empty() ? result<void>() : fail(errc::unavailable, "the broker: " + ack->problem);
-    found->second->timer.cancel();
-  } else if (topic.starts_with(control_ns::presence_prefix)) {
-    const std::string device(topic.substr(control_ns::presence_prefix.size()));
-    if (backend_.devices.exists(device)) backend_.states.on_presence(device, m.payload == "online");
-  } else if (topic.starts_with(control_ns::upstream_prefix)) {
-    const auto rest = topic.substr(control_ns::upstream_prefix.size());
-    const auto slash = rest.find('/');
-    if (slash == rest.npos) return;
-    const auto relative = std::string(relative_prefix) + std::string(rest.substr(slash + 1));
-    messages_.on_message(std::string(rest.substr(0, slash)), relative, std::move(m.payload));
+  if (topic.starts_with(control::presence_prefix))
+    return on_presence(from, std::string(topic.substr(control::presence_prefix.size())), m.payload);
+  if (!topic.starts_with(control::upstream_prefix)) return;
+  const auto rest = topic.substr(control::upstream_prefix.size());
+  const auto slash = rest.find('/');
+  if (slash == rest.npos) return;
+  const auto relative = std::string(relative_prefix) + std::string(rest.substr(slash + 1));
+  messages_.on_message(std::string(rest.substr(0, slash)), relative, std::move(m.payload), brokers_[from]->answers);
+}
+
+void mqtt_hub::on_presence(std::size_t from, const std::string& device, std::string_view payload) {
+  const auto told = control::decode_presence(payload);
+  if (!told) {
+    spdlog::warn("{}: presence of {} that cannot be read: {}", brokers_[from]->link.name(), device,
+                 told.error().message());
+    return;
+  }
+  if (!told->online) {
+    const bool gone = sessions_.ended(device, from, told->session);
+    if (gone && backend_.devices.exists(device)) backend_.states.on_presence(device, false);
+    return;
+  }
+  // Also of a device that this backend has yet to hear of: the broker knows it from another.
+  sessions_.began(device, {from, told->session, std::chrono::steady_clock::now() - told->age});
+  if (backend_.devices.exists(device)) backend_.states.on_presence(device, true);
+  if (sessions_.has_elders()) doubled_.notify();
+}
+
+void mqtt_hub::on_lost(std::size_t broker) {
+  for (const auto& device : sessions_.lost(broker))
+    if (backend_.devices.exists(device)) backend_.states.on_presence(device, false);
+}
+
+// One backend decides for all: two might have heard of two sessions in different order, and each end what the other
+// keeps. Who comes to lead finds here what is left to do.
+io::task<void> mqtt_hub::end_elders() {
+  co_await io::asio::this_coro::throw_if_cancelled(false);
+  for (bool over = false; !over && !doubled_.closed();) {
+    const auto seen = doubled_.count();
+    if (sessions_.has_elders() && backend_.leads()) co_await end_elders_now();
+    co_await doubled_.wait(seen, sessions_.has_elders() ? look_again : idle);
+    over = co_await io::is_cancelled();
+  }
+}
+
+io::task<void> mqtt_hub::end_elders_now() {
+  const auto elders = sessions_.elders(elders_at_once);
+  std::vector<std::vector<control::command>> kicks(brokers_.size());
+  for (const auto& e : elders) kicks[e.session.broker].emplace_back(control::kick_device{e.device, e.session.number});
+  std::vector<std::shared_ptr<broker_link::change>> changes(brokers_.size());
+  for (std::size_t i = 0; i < kicks.size(); ++i)
+    if (!kicks[i].empty()) changes[i] = brokers_[i]->link.begin(std::move(kicks[i]));
+  std::vector<bool> done(brokers_.size(), false);
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (!changes[i]) continue;
+    const auto told = co_await brokers_[i]->link.acknowledged(changes[i]);
+    done[i] = told.has_value();
+    if (!told) spdlog::warn("sessions of devices that are elsewhere now were not ended: {}", told.error().message());
+  }
+  // Its end is told too; but what the broker has acknowledged is so.
+  for (const auto& e : elders) {
+    if (!done[e.session.broker]) continue;
+    ++elders_ended_;
+    sessions_.ended(e.device, e.session.broker, e.session.number);
+    spdlog::debug("device {}: its session at {} was ended, it has a later one", e.device,
+                  brokers_[e.session.broker]->link.name());
   }
 }
 

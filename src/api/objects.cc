@@ -88,10 +88,10 @@ io::task<result<http::server_response>> get(rest_context& c, http::server_reques
 }  // namespace
 
 void add_object_routes(http::router& to, rest_context& context) {
-  add_route(to, context, "PUT", "/objects/{name...}", put,
+  add_route(to, context, level::open, "PUT", "/objects/{name...}", put,
             {.max_body = storage::local_max_object_bytes, .streams = true});
-  add_route(to, context, "GET", "/objects/{name...}", get);
-  add_route(to, context, "HEAD", "/objects/{name...}", get);
+  add_route(to, context, level::open, "GET", "/objects/{name...}", get);
+  add_route(to, context, level::open, "HEAD", "/objects/{name...}", get);
 }
 
 }  // namespace evp::api

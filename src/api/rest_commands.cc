@@ -23,13 +23,10 @@ io::task<result<http::server_response>> call(rest_context& c, http::server_reque
   order.instance = parameter(r, "instance");
   order.method = parameter(r, "method");
   if (const auto* params = object.if_contains("params")) order.params = json::serialize(*params);
-  CO_TRY(const auto limit, body.optional_text("timeLimit", 64));
-  if (limit) {
-    auto parsed = parse_iso8601_duration(*limit);
-    if (!parsed) co_return fail(std::move(std::move(parsed).error()).at("timeLimit"));
-    order.time_limit = *parsed;
-  }
-  CO_TRY(const auto answered, co_await c.backend->commands.call(std::move(order)));
+  CO_TRY(const auto limit, optional_duration(body, "timeLimit"));
+  if (limit) order.time_limit = *limit;
+  auto by = origin_of(r);
+  CO_TRY(const auto answered, co_await c.backend->commands.call(std::move(order), std::move(by)));
   json::object o;
   o.emplace("status", as_json(name_of(answered.status)));
   o.emplace("response", embed(answered.response));
@@ -40,8 +37,9 @@ io::task<result<http::server_response>> call(rest_context& c, http::server_reque
 }  // namespace
 
 void add_command_routes(http::router& to, rest_context& context) {
-  add_route(to, context, "POST", "/v1/devices/{id}/commands/{instance}/{method}", call,
-            {.max_body = backend::commands::max_params_bytes + 1024});
+  add_route(to, context, level::operate, "POST", "/v1/devices/{id}/commands/{instance}/{method}", call,
+            {.max_body = backend::commands::max_params_bytes + 1024},
+            {backend::action::command_send, backend::kind::command});
 }
 
 }  // namespace evp::api

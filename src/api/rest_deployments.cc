@@ -18,7 +18,9 @@ http::server_response answer(const backend::pushed& p) {
 io::task<result<http::server_response>> set_deployment(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
   std::string manifest = r.body;
-  CO_TRY(const auto done, co_await c.backend->deployments.set_deployment(std::move(id), std::move(manifest)));
+  auto by = origin_of(r);
+  CO_TRY(const auto done,
+         co_await c.backend->deployments.set_deployment(std::move(id), std::move(manifest), std::move(by)));
   co_return answer(done);
 }
 
@@ -30,7 +32,8 @@ io::task<result<http::server_response>> get_deployment(rest_context& c, http::se
 
 io::task<result<http::server_response>> remove_deployment(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_TRY(const auto done, co_await c.backend->deployments.remove_deployment(std::move(id)));
+  auto by = origin_of(r);
+  CO_TRY(const auto done, co_await c.backend->deployments.remove_deployment(std::move(id), std::move(by)));
   co_return answer(done);
 }
 
@@ -40,8 +43,9 @@ io::task<result<http::server_response>> set_configuration(rest_context& c, http:
   CO_CHECK(body.only({"value"}));
   CO_TRY(auto value, body.text("value", 512 * 1024));
   std::string id = parameter(r, "id"), instance = parameter(r, "instance"), topic = parameter(r, "topic");
-  CO_TRY(const auto done, co_await c.backend->deployments.set_configuration(std::move(id), std::move(instance),
-                                                                            std::move(topic), std::move(value)));
+  auto by = origin_of(r);
+  CO_TRY(const auto done, co_await c.backend->deployments.set_configuration(
+                              std::move(id), std::move(instance), std::move(topic), std::move(value), std::move(by)));
   co_return answer(done);
 }
 
@@ -56,20 +60,27 @@ io::task<result<http::server_response>> list_configuration(rest_context& c, http
 
 io::task<result<http::server_response>> remove_configuration(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id"), instance = parameter(r, "instance"), topic = parameter(r, "topic");
-  CO_TRY(const auto done,
-         co_await c.backend->deployments.remove_configuration(std::move(id), std::move(instance), std::move(topic)));
+  auto by = origin_of(r);
+  CO_TRY(const auto done, co_await c.backend->deployments.remove_configuration(std::move(id), std::move(instance),
+                                                                               std::move(topic), std::move(by)));
   co_return answer(done);
 }
 
 }  // namespace
 
 void add_deployment_routes(http::router& to, rest_context& context) {
-  add_route(to, context, "PUT", "/v1/devices/{id}/deployment", set_deployment, body_limit);
-  add_route(to, context, "GET", "/v1/devices/{id}/deployment", get_deployment);
-  add_route(to, context, "DELETE", "/v1/devices/{id}/deployment", remove_deployment);
-  add_route(to, context, "GET", "/v1/devices/{id}/configuration", list_configuration);
-  add_route(to, context, "PUT", "/v1/devices/{id}/configuration/{instance}/{topic...}", set_configuration, body_limit);
-  add_route(to, context, "DELETE", "/v1/devices/{id}/configuration/{instance}/{topic...}", remove_configuration);
+  namespace action = backend::action;
+  namespace kind = backend::kind;
+  add_route(to, context, level::operate, "PUT", "/v1/devices/{id}/deployment", set_deployment, body_limit,
+            {action::deployment_set, kind::deployment});
+  add_route(to, context, level::view, "GET", "/v1/devices/{id}/deployment", get_deployment);
+  add_route(to, context, level::operate, "DELETE", "/v1/devices/{id}/deployment", remove_deployment, {},
+            {action::deployment_remove, kind::deployment});
+  add_route(to, context, level::view, "GET", "/v1/devices/{id}/configuration", list_configuration);
+  add_route(to, context, level::operate, "PUT", "/v1/devices/{id}/configuration/{instance}/{topic...}",
+            set_configuration, body_limit, {action::configuration_set, kind::configuration});
+  add_route(to, context, level::operate, "DELETE", "/v1/devices/{id}/configuration/{instance}/{topic...}",
+            remove_configuration, {}, {action::configuration_remove, kind::configuration});
 }
 
 }  // namespace evp::api

@@ -1,18 +1,21 @@
 // /v1/devices: who may connect.
+#include "api/block_json.h"
 #include "api/errors.h"
 #include "api/pages.h"
 #include "api/rest.h"
 #include "base/encoding.h"
+#include "base/names.h"
 
 namespace evp::api {
 namespace {
 
 json::object write(const rest_context& c, const backend::device_view& d) {
   json::object o;
-  o.emplace("id", as_json(d.id));
+  o.emplace("id", as_json(local_name(d.id)));
   o.emplace("blocked", d.blocked);
   o.emplace("online", c.backend->states.online(d.id));
   o.emplace("createdAt", as_json(format_rfc3339(d.created_at)));
+  if (!d.group.empty()) o.emplace("group", as_json(local_name(d.group)));
   return o;
 }
 
@@ -25,23 +28,26 @@ json::object write(const rest_context& c, const backend::device_change& change) 
 io::task<result<http::server_response>> create(rest_context& c, http::server_request& r) {
   CO_TRY(const auto object, read_body(r));
   const wire::json_reader body(object);
-  CO_CHECK(body.only({"id"}));
+  CO_CHECK(body.only({"id", "group"}));
   CO_TRY(auto id, body.optional_text("id", 1024));
-  CO_TRY(const auto made, co_await c.backend->devices.create(std::move(id)));
+  CO_TRY(auto group, read_group(body, caller_of(r).tenant));
+  auto by = origin_of(r);
+  CO_TRY(const auto made,
+         co_await c.backend->devices.create(std::move(id), caller_of(r).tenant, std::move(by), std::move(group)));
   auto o = write(c, made.device);
   json::object mqtt;  // what goes into EVP_MQTT_USERNAME and EVP_MQTT_PASSWORD
   mqtt.emplace("username", as_json(made.device.id));
   mqtt.emplace("password", as_json(made.token.reveal()));
   o.emplace("credentials", std::move(mqtt));
   auto out = json_answer(201, o);
-  out.fields.push_back({"Location", resource_path("devices", made.device.id)});
+  out.fields.push_back({"Location", resource_path("devices", local_name(made.device.id))});
   co_return out;
 }
 
 io::task<result<http::server_response>> list(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {"limit", "cursor"}));
   CO_TRY(auto request, read_page(query));
-  CO_TRY(const auto found, c.backend->devices.list(request));
+  CO_TRY(const auto found, c.backend->devices.list(request, caller_of(r).tenant));
   co_return json_answer(200, write_page("devices", found, [&c](const auto& d) { return write(c, d); }));
 }
 
@@ -50,28 +56,39 @@ io::task<result<http::server_response>> get(rest_context& c, http::server_reques
   co_return json_answer(200, write(c, found));
 }
 
+io::task<result<http::server_response>> replace(rest_context& c, http::server_request& r) {
+  CO_TRY(const auto object, read_body(r));
+  const wire::json_reader body(object);
+  CO_CHECK(body.only({"group"}));
+  CO_TRY(auto group, read_group(body, caller_of(r).tenant));
+  std::string id = parameter(r, "id");
+  auto by = origin_of(r);
+  CO_TRY(const auto changed, co_await c.backend->devices.set_group(std::move(id), std::move(group), std::move(by)));
+  co_return json_answer(200, write(c, changed));
+}
+
 io::task<result<http::server_response>> remove(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_CHECK(co_await c.backend->remove_device(std::move(id)));
+  auto by = origin_of(r);
+  CO_CHECK(co_await c.backend->remove_device(std::move(id), std::move(by)));
   co_return no_content();
 }
 
 io::task<result<http::server_response>> block(rest_context& c, http::server_request& r) {
+  CO_TRY(const auto query, read_query(r, {"drill", "replicas"}));
+  CO_TRY(const auto how, read_manner(query));
   std::string id = parameter(r, "id");
-  CO_TRY(const auto blocked, co_await c.backend->block_device(std::move(id)));
-  auto o = write(c, blocked.change);
-  json::object live;
-  live.emplace("count", blocked.grants.count);
-  live.emplace("offline", blocked.grants.offline);
-  if (blocked.grants.last_expires_at)
-    live.emplace("lastExpiresAt", as_json(format_rfc3339(*blocked.grants.last_expires_at)));
-  o.emplace("liveGrants", std::move(live));
+  auto by = origin_of(r);
+  CO_TRY(const auto report, co_await backend::block_device(*c.backend, std::move(id), how, std::move(by)));
+  auto o = write(c, report.change);
+  add_report(o, report.rest, how, caller_of(r));
   co_return json_answer(200, o);
 }
 
 io::task<result<http::server_response>> unblock(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "id");
-  CO_TRY(const auto change, co_await c.backend->devices.unblock(std::move(id)));
+  auto by = origin_of(r);
+  CO_TRY(const auto change, co_await c.backend->devices.unblock(std::move(id), std::move(by)));
   co_return json_answer(200, write(c, change));
 }
 
@@ -108,14 +125,19 @@ io::task<result<http::server_response>> state(rest_context& c, http::server_requ
 }  // namespace
 
 void add_device_routes(http::router& to, rest_context& context) {
+  namespace action = backend::action;
+  constexpr auto device = backend::kind::device;
   constexpr http::route_options small{.max_body = 16 * 1024};
-  add_route(to, context, "POST", "/v1/devices", create, small);
-  add_route(to, context, "GET", "/v1/devices", list);
-  add_route(to, context, "GET", "/v1/devices/{id}", get);
-  add_route(to, context, "DELETE", "/v1/devices/{id}", remove);
-  add_route(to, context, "POST", "/v1/devices/{id}/block", block, small);
-  add_route(to, context, "POST", "/v1/devices/{id}/unblock", unblock, small);
-  add_route(to, context, "GET", "/v1/devices/{id}/state", state);
+  add_route(to, context, level::operate, "POST", "/v1/devices", create, small, {action::device_create, device});
+  add_route(to, context, level::view, "GET", "/v1/devices", list);
+  add_route(to, context, level::view, "GET", "/v1/devices/{id}", get);
+  add_route(to, context, level::operate, "PUT", "/v1/devices/{id}", replace, small, {action::device_change, device});
+  add_route(to, context, level::operate, "DELETE", "/v1/devices/{id}", remove, {}, {action::device_remove, device});
+  add_route(to, context, level::operate, "POST", "/v1/devices/{id}/block", block, small,
+            {action::device_block, device});
+  add_route(to, context, level::operate, "POST", "/v1/devices/{id}/unblock", unblock, small,
+            {action::device_unblock, device});
+  add_route(to, context, level::view, "GET", "/v1/devices/{id}/state", state);
 }
 
 }  // namespace evp::api

@@ -2,23 +2,12 @@
 #include "api/errors.h"
 #include "api/pages.h"
 #include "api/rest.h"
+#include "base/names.h"
 
 namespace evp::api {
 namespace {
 
 constexpr http::route_options body_limit{.max_body = 128 * 1024};
-
-result<std::vector<std::string>> read_names(const wire::json_reader& body, std::string_view field) {
-  std::vector<std::string> out;
-  TRY(const auto* given, body.optional_array(field));
-  if (!given) return out;
-  for (const auto& v : *given) {
-    if (!v.is_string())
-      return fail(errc::invalid_argument, std::string(field), std::string(field) + " must be an array of strings");
-    out.emplace_back(v.get_string().data(), v.get_string().size());
-  }
-  return out;
-}
 
 result<backend::hook_input> read_hook(const http::server_request& r) {
   TRY(const auto object, read_body(r));
@@ -30,20 +19,16 @@ result<backend::hook_input> read_hook(const http::server_request& r) {
   out.key = secret(std::move(key));
   TRY(auto certificate, body.optional_text("certificate", 64 * 1024));
   out.certificate = std::move(certificate).value_or("");
-  TRY(out.services, read_names(body, "services"));
-  TRY(out.states, read_names(body, "states"));
-  return out;
-}
-
-json::array as_array(const std::vector<std::string>& names) {
-  json::array out;
-  for (const auto& n : names) out.emplace_back(as_json(n));
+  TRY(auto services, optional_names(body, "services"));
+  out.services = std::move(services).value_or(std::vector<std::string>());
+  TRY(auto states, optional_names(body, "states"));
+  out.states = std::move(states).value_or(std::vector<std::string>());
   return out;
 }
 
 json::object write(const backend::hook_view& h) {
   json::object o;
-  o.emplace("name", as_json(h.name));
+  o.emplace("name", as_json(local_name(h.name)));
   o.emplace("url", as_json(h.url));
   o.emplace("writeOnly", json::array{"secret"});
   if (!h.certificate.empty()) o.emplace("certificate", as_json(h.certificate));
@@ -69,7 +54,8 @@ json::object write(const backend::hook_view& h) {
 io::task<result<http::server_response>> put(rest_context& c, http::server_request& r) {
   CO_TRY(auto input, read_hook(r));
   std::string name = parameter(r, "name");
-  CO_TRY(const auto saved, co_await c.backend->hooks.put(std::move(name), std::move(input)));
+  auto by = origin_of(r);
+  CO_TRY(const auto saved, co_await c.backend->hooks.put(std::move(name), std::move(input), std::move(by)));
   auto o = write(saved.hook);
   o.emplace("warnings", as_array(saved.warnings));
   co_return json_answer(saved.is_new ? 201 : 200, o);
@@ -77,7 +63,7 @@ io::task<result<http::server_response>> put(rest_context& c, http::server_reques
 
 io::task<result<http::server_response>> list(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {}));
-  CO_TRY(const auto found, co_await c.backend->hooks.list());
+  CO_TRY(const auto found, co_await c.backend->hooks.list(caller_of(r).tenant));
   co_return json_answer(200, write_list("hooks", found, [](const auto& h) { return write(h); }));
 }
 
@@ -89,17 +75,20 @@ io::task<result<http::server_response>> get(rest_context& c, http::server_reques
 
 io::task<result<http::server_response>> remove(rest_context& c, http::server_request& r) {
   std::string name = parameter(r, "name");
-  CO_CHECK(co_await c.backend->hooks.remove(std::move(name)));
+  auto by = origin_of(r);
+  CO_CHECK(co_await c.backend->hooks.remove(std::move(name), std::move(by)));
   co_return no_content();
 }
 
 }  // namespace
 
 void add_hook_routes(http::router& to, rest_context& context) {
-  add_route(to, context, "GET", "/v1/hooks", list);
-  add_route(to, context, "GET", "/v1/hooks/{name}", get);
-  add_route(to, context, "PUT", "/v1/hooks/{name}", put, body_limit);
-  add_route(to, context, "DELETE", "/v1/hooks/{name}", remove);
+  add_route(to, context, level::view, "GET", "/v1/hooks", list);
+  add_route(to, context, level::view, "GET", "/v1/hooks/{name}", get);
+  add_route(to, context, level::administer, "PUT", "/v1/hooks/{name}", put, body_limit,
+            {backend::action::hook_set, backend::kind::hook});
+  add_route(to, context, level::administer, "DELETE", "/v1/hooks/{name}", remove, {},
+            {backend::action::hook_remove, backend::kind::hook});
 }
 
 }  // namespace evp::api

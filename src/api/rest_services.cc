@@ -5,6 +5,7 @@
 #include "api/pages.h"
 #include "api/rest.h"
 #include "backend/service_fields.h"
+#include "base/names.h"
 
 namespace evp::api {
 namespace {
@@ -81,7 +82,7 @@ result<service_input> read_service(const http::server_request& r) {
 
 json::object write(const service_view& s) {
   json::object o;
-  o.emplace("name", as_json(s.name));
+  o.emplace("name", as_json(local_name(s.name)));
   o.emplace("type", as_json(s.type));
   o.emplace("endpoint", as_json(s.endpoint));
   json::array hidden;
@@ -120,6 +121,12 @@ json::object write(const service_view& s) {
   return o;
 }
 
+json::object write(const rest_context& c, const service_view& s) {
+  auto o = write(s);
+  o.emplace("blocked", c.backend->blocks.has({backend::block_kind::service, s.name, ""}));
+  return o;
+}
+
 json::object write(const backend::service_health& h) {
   json::object o;
   o.emplace("state", h.healthy ? "healthy" : "degraded");
@@ -129,8 +136,8 @@ json::object write(const backend::service_health& h) {
   return o;
 }
 
-http::server_response answer(int status, const backend::saved_service& saved) {
-  auto o = write(saved.service);
+http::server_response answer(const rest_context& c, int status, const backend::saved_service& saved) {
+  auto o = write(c, saved.service);
   json::array warnings;
   for (const auto& w : saved.warnings) warnings.emplace_back(as_json(w));
   o.emplace("warnings", std::move(warnings));
@@ -139,22 +146,23 @@ http::server_response answer(int status, const backend::saved_service& saved) {
 
 io::task<result<http::server_response>> create(rest_context& c, http::server_request& r) {
   CO_TRY(auto input, read_service(r));
-  CO_TRY(const auto saved, co_await c.backend->services.create(std::move(input)));
-  auto out = answer(201, saved);
-  out.fields.push_back({"Location", resource_path("storage-access-services", saved.service.name)});
+  auto by = origin_of(r);
+  CO_TRY(const auto saved, co_await c.backend->services.create(std::move(input), caller_of(r).tenant, std::move(by)));
+  auto out = answer(c, 201, saved);
+  out.fields.push_back({"Location", resource_path("storage-access-services", local_name(saved.service.name))});
   co_return out;
 }
 
 io::task<result<http::server_response>> list(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {}));
-  co_return json_answer(200,
-                        write_list("services", c.backend->services.list(), [](const auto& s) { return write(s); }));
+  co_return json_answer(200, write_list("services", c.backend->services.list(caller_of(r).tenant),
+                                        [&c](const auto& s) { return write(c, s); }));
 }
 
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {
   CO_TRY(const auto found, c.backend->services.get(parameter(r, "name")));
   CO_TRY(const auto health, c.backend->services.health(found.name));
-  auto o = write(found);
+  auto o = write(c, found);
   o.emplace("health", write(health));
   co_return json_answer(200, o);
 }
@@ -162,13 +170,15 @@ io::task<result<http::server_response>> get(rest_context& c, http::server_reques
 io::task<result<http::server_response>> replace(rest_context& c, http::server_request& r) {
   CO_TRY(auto input, read_service(r));
   std::string name = parameter(r, "name");
-  CO_TRY(const auto saved, co_await c.backend->services.replace(std::move(name), std::move(input)));
-  co_return answer(200, saved);
+  auto by = origin_of(r);
+  CO_TRY(const auto saved, co_await c.backend->services.replace(std::move(name), std::move(input), std::move(by)));
+  co_return answer(c, 200, saved);
 }
 
 io::task<result<http::server_response>> remove(rest_context& c, http::server_request& r) {
   std::string name = parameter(r, "name");
-  CO_CHECK(co_await c.backend->services.remove(std::move(name)));
+  auto by = origin_of(r);
+  CO_CHECK(co_await c.backend->services.remove(std::move(name), std::move(by)));
   co_return no_content();
 }
 
@@ -193,12 +203,17 @@ io::task<result<http::server_response>> test(rest_context& c, http::server_reque
 }  // namespace
 
 void add_service_routes(http::router& to, rest_context& context) {
-  add_route(to, context, "POST", "/v1/storage-access-services", create, body_limit);
-  add_route(to, context, "GET", "/v1/storage-access-services", list);
-  add_route(to, context, "GET", "/v1/storage-access-services/{name}", get);
-  add_route(to, context, "PUT", "/v1/storage-access-services/{name}", replace, body_limit);
-  add_route(to, context, "DELETE", "/v1/storage-access-services/{name}", remove);
-  add_route(to, context, "POST", "/v1/storage-access-services/{name}/test", test, {.max_body = 1024});
+  namespace action = backend::action;
+  constexpr auto service = backend::kind::service;
+  add_route(to, context, level::administer, "POST", "/v1/storage-access-services", create, body_limit,
+            {action::service_create, service});
+  add_route(to, context, level::view, "GET", "/v1/storage-access-services", list);
+  add_route(to, context, level::view, "GET", "/v1/storage-access-services/{name}", get);
+  add_route(to, context, level::administer, "PUT", "/v1/storage-access-services/{name}", replace, body_limit,
+            {action::service_replace, service});
+  add_route(to, context, level::administer, "DELETE", "/v1/storage-access-services/{name}", remove, {},
+            {action::service_remove, service});
+  add_route(to, context, level::operate, "POST", "/v1/storage-access-services/{name}/test", test, {.max_body = 1024});
 }
 
 }  // namespace evp::api

@@ -3,16 +3,29 @@
 #include "api/pages.h"
 #include "api/rest.h"
 #include "api/upload_json.h"
+#include "base/names.h"
 
 namespace evp::api {
 namespace {
 
 constexpr milliseconds heartbeat{15'000};  // proxies drop connections that are silent for a minute
 
-result<backend::upload_filter> read_filter(const std::map<std::string, std::string>& query) {
+/// Nothing has such a name, as a filter or otherwise.
+result<std::string> scoped(const std::string& tenant, const char* field, const std::string& name) {
+  auto out = scoped_name(tenant, name);
+  if (!out) return fail(std::move(std::move(out).error()).at(field));
+  return out;
+}
+
+result<backend::upload_filter> read_filter(const std::map<std::string, std::string>& query, const caller& who) {
   backend::upload_filter out;
-  if (const auto v = query.find("device"); v != query.end()) out.device = v->second;
-  if (const auto v = query.find("service"); v != query.end()) out.service = v->second;
+  out.tenant = who.tenant;
+  if (const auto v = query.find("device"); v != query.end()) {
+    TRY(out.device, scoped(who.tenant, "device", v->second));
+  }
+  if (const auto v = query.find("service"); v != query.end()) {
+    TRY(out.service, scoped(who.tenant, "service", v->second));
+  }
   if (const auto v = query.find("state"); v != query.end()) {
     TRY(out.state, backend::upload_state_from_string(v->second));
   }
@@ -26,7 +39,7 @@ result<backend::upload_filter> read_filter(const std::map<std::string, std::stri
 
 io::task<result<http::server_response>> list(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {"device", "service", "state", "since", "limit", "cursor"}));
-  CO_TRY(auto filter, read_filter(query));
+  CO_TRY(auto filter, read_filter(query, caller_of(r)));
   CO_TRY(auto request, read_page(query));
   CO_TRY(const auto found, co_await c.backend->ledger.list(std::move(filter), std::move(request)));
   co_return json_answer(200, write_page("uploads", found, write_upload));
@@ -35,6 +48,8 @@ io::task<result<http::server_response>> list(rest_context& c, http::server_reque
 io::task<result<http::server_response>> get(rest_context& c, http::server_request& r) {
   std::string id = parameter(r, "grantId");
   CO_TRY(const auto found, co_await c.backend->ledger.get(std::move(id)));
+  if (tenant_of(found.device) != caller_of(r).tenant)
+    co_return fail(errc::not_found, "there is no upload of that grant id");
   co_return json_answer(200, write_upload(found));
 }
 
@@ -70,7 +85,7 @@ io::task<std::optional<std::string>> next_piece(std::shared_ptr<open_stream> s) 
 
 io::task<result<http::server_response>> stream(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_query(r, {"device", "service", "state", "since"}));
-  CO_TRY(auto filter, read_filter(query));
+  CO_TRY(auto filter, read_filter(query, caller_of(r)));
   std::optional<std::uint64_t> after;
   if (const auto id = http::find(r.fields, "Last-Event-ID"); !id.empty()) {
     const auto number = wire::parse_decimal(id);
@@ -92,9 +107,9 @@ io::task<result<http::server_response>> stream(rest_context& c, http::server_req
 }  // namespace
 
 void add_upload_routes(http::router& to, rest_context& context) {
-  add_route(to, context, "GET", "/v1/uploads", list);
-  add_route(to, context, "GET", "/v1/uploads/events", stream);
-  add_route(to, context, "GET", "/v1/uploads/{grantId}", get);
+  add_route(to, context, level::view, "GET", "/v1/uploads", list);
+  add_route(to, context, level::view, "GET", "/v1/uploads/events", stream);
+  add_route(to, context, level::view, "GET", "/v1/uploads/{grantId}", get);
 }
 
 }  // namespace evp::api

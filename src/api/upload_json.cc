@@ -1,13 +1,17 @@
 #include "api/upload_json.h"
 
+#include "base/names.h"
+
 namespace evp::api {
 
 json::object write_upload(const backend::upload& u) {
   json::object o;
   o.emplace("grantId", as_json(u.grant_id));
-  o.emplace("device", as_json(u.device));
+  if (const auto tenant = tenant_of(u.device); !tenant.empty()) o.emplace("tenant", as_json(tenant));
+  o.emplace("device", as_json(local_name(u.device)));
   o.emplace("instance", as_json(u.instance));
-  o.emplace("service", as_json(u.service_name));
+  o.emplace("service", as_json(local_name(u.service_name)));
+  if (!u.asked_service.empty()) o.emplace("askedService", as_json(local_name(u.asked_service)));
   o.emplace("object", as_json(u.object));
   o.emplace("operation", u.is_get ? "get" : "put");
   if (u.offline) o.emplace("offline", true);
@@ -32,7 +36,7 @@ json::object write_event(const backend::upload_event& e) {
 std::string write_hook_body(const backend::hook_message& m) {
   json::object o;
   o.emplace("deliveryId", as_json(m.id));
-  o.emplace("hook", as_json(m.hook));
+  o.emplace("hook", as_json(local_name(m.hook)));
   o.emplace("upload", write_event(m.event));
   return json::serialize(o);
 }

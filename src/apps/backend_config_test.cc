@@ -56,7 +56,7 @@ TEST_F(backend_config_test, networks_on_the_command_line_are_divided_by_commas) 
 TEST_F(backend_config_test, what_is_wrong_in_the_file_is_named) {
   EXPECT_EQ(read({"--config", file("lisen = 'x'")}).error().field(), "lisen");
   EXPECT_EQ(read({"--config", file("listen = 7")}).error().field(), "listen");
-  EXPECT_EQ(read({"--config", file("allowedEndpointNetworks = 'x'")}).error().field(), "allowedEndpointNetworks");
+  EXPECT_EQ(read({"--config", file("allowedEndpointNetworks = ['x', 7]")}).error().field(), "allowedEndpointNetworks");
   EXPECT_THAT(read({"--config", file("\nlisten = ")}).error().message(), testing::HasSubstr("line 2"));
   EXPECT_EQ(read({"--config", "/nowhere/x.toml"}).error().code(), errc::not_found);
 }
@@ -68,11 +68,80 @@ TEST_F(backend_config_test, flags_that_belong_together_are_asked_for) {
   EXPECT_THAT(read({"--frobnicate"}).error().message(), testing::HasSubstr("--frobnicate"));
 }
 
+TEST_F(backend_config_test, lists_of_revoked_certificates_need_the_issuer_that_has_signed_them) {
+  const auto c = read({"--mqtt-tls-cert", "c.pem", "--mqtt-tls-key", "k.pem", "--mqtt-tls-ca", "ca.pem",
+                       "--mqtt-tls-crl", "a.crl", "--mqtt-tls-crl", "b.crl"});
+  ASSERT_TRUE(c) << c.error().message();
+  EXPECT_THAT((*c)->mqtt_tls_crls, testing::ElementsAre("a.crl", "b.crl"));
+  EXPECT_THAT(read({"--mqtt-tls-crl", "a.crl"}).error().message(), testing::HasSubstr("needs --mqtt-tls-ca"));
+  EXPECT_TRUE(read(
+      {"--broker", "b:1883", "--broker-password-file", "p", "--mqtt-tls-ca", "ca.pem", "--mqtt-tls-crl", "a.crl"}));
+  EXPECT_FALSE(read({"--broker", "b:1883", "--broker-password-file", "p", "--mqtt-tls-ca", "ca.pem"}));
+}
+
+TEST_F(backend_config_test, the_authority_needs_a_broker_that_does_tls) {
+  EXPECT_THAT(read({"--device-authority"}).error().message(), testing::HasSubstr("--broker"));
+  EXPECT_TRUE(read({"--device-authority", "--broker", "b:1883", "--broker-password-file", "p"}));
+}
+
+TEST_F(backend_config_test, a_broker_of_others_is_named_with_port_and_password_file) {
+  const auto c = read({"--broker", "mqtt.example:8883", "--broker-password-file", "/p", "--broker-tls-ca", "/ca.pem"});
+  ASSERT_TRUE(c) << c.error().message();
+  const auto at = (*c)->broker_addresses();
+  ASSERT_TRUE(at);
+  ASSERT_EQ(at->size(), 1u);
+  EXPECT_EQ(at->front().host, "mqtt.example");
+  EXPECT_EQ(at->front().port, 8883);
+  EXPECT_THAT(read({"--broker", "mqtt.example"}).error().message(), testing::HasSubstr("host:port"));
+  EXPECT_THAT(read({"--broker", "a:1"}).error().message(), testing::HasSubstr("--broker-password-file"));
+  EXPECT_THAT(read({"--broker-tls-ca", "/ca.pem"}).error().message(), testing::HasSubstr("--broker"));
+  EXPECT_THAT(read({"--broker", "a:1", "--broker-password-file", "/p", "--mqtt-tls-cert", "c", "--mqtt-tls-key", "k"})
+                  .error()
+                  .message(),
+              testing::HasSubstr("--mqtt-tls-cert"));
+}
+
+TEST_F(backend_config_test, several_brokers_are_named_one_by_one_and_none_twice) {
+  const auto c = read({"--broker", "a:1", "--broker", "[::1]:2,c:3", "--broker-password-file", "/p"});
+  ASSERT_TRUE(c) << c.error().message();
+  EXPECT_THAT((*c)->brokers, testing::ElementsAre("a:1", "[::1]:2", "c:3"));
+  EXPECT_EQ((*c)->broker_addresses()->at(1).host, "::1");
+  const auto one = read({"--config", file("broker = 'a:1'\nbrokerPasswordFile = '/p'")});
+  ASSERT_TRUE(one) << one.error().message();
+  EXPECT_THAT((*one)->brokers, testing::ElementsAre("a:1"));
+  const auto two = read({"--config", file("broker = ['a:1', 'b:1']\nbrokerPasswordFile = '/p'")});
+  ASSERT_TRUE(two) << two.error().message();
+  EXPECT_EQ((*two)->broker_addresses()->size(), 2u);
+  EXPECT_THAT(read({"--broker", "a:1", "--broker", "a:1", "--broker-password-file", "/p"}).error().message(),
+              testing::HasSubstr("twice"));
+  std::string many = "x:1";
+  for (int i = 2; i <= 33; ++i) many += ",x:" + std::to_string(i);
+  EXPECT_THAT(read({"--broker", many.c_str(), "--broker-password-file", "/p"}).error().message(),
+              testing::HasSubstr("32"));
+}
+
 TEST_F(backend_config_test, the_ledger_s_retention_is_a_duration_of_an_hour_or_more) {
   EXPECT_EQ((*read({}))->retention().value(), std::chrono::days(90));
   EXPECT_EQ((*read({"--ledger-retention", "PT1H"}))->retention().value(), std::chrono::hours(1));
   EXPECT_EQ(read({"--ledger-retention", "PT59M"}).error().field(), "ledgerRetention");
   EXPECT_EQ(read({"--config", file("ledgerRetention = '90 days'")}).error().field(), "ledgerRetention");
+}
+
+TEST_F(backend_config_test, the_number_of_connections_is_bounded_on_both_sides) {
+  EXPECT_EQ((*read({}))->max_connections, 4096u);
+  EXPECT_EQ((*read({"--max-connections", "64"}))->max_connections, 64u);
+  EXPECT_EQ((*read({"--config", file("maxConnections = 64")}))->max_connections, 64u);
+  for (const char* wrong : {"15", "100001"})
+    EXPECT_EQ(read({"--max-connections", wrong}).error().field(), "maxConnections");
+  for (const char* wrong : {"'64'", "-1", "6.4"})
+    EXPECT_EQ(read({"--config", file(std::string("maxConnections = ") + wrong)}).error().field(), "maxConnections");
+}
+
+TEST_F(backend_config_test, a_devices_rate_is_bounded_on_both_sides) {
+  EXPECT_EQ((*read({}))->device_grants_per_second, 500u);
+  EXPECT_EQ((*read({"--device-grants-per-second", "1"}))->device_grants_per_second, 1u);
+  for (const char* wrong : {"0", "10001"})
+    EXPECT_EQ(read({"--device-grants-per-second", wrong}).error().field(), "deviceGrantsPerSecond");
 }
 
 TEST_F(backend_config_test, help_is_printed_and_nothing_starts) {

@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "apps/log_format.h"
 #include "apps/runtime_config.h"
 
 namespace {
@@ -53,6 +54,25 @@ io::task<void> shut_down(runtime::daemon& d, boost::asio::io_context& ctx) {
   ctx.stop();
 }
 
+io::task<void> enrol(runtime::device_identity& who, result<void>& out, boost::asio::io_context& ctx) {
+  out = co_await who.enrol_with_patience();
+  ctx.stop();
+}
+
+/// Before the daemon: who the device is must be known first. A signal ends the wait.
+result<void> enrol_first(const runtime::identity_options& options) {
+  boost::asio::io_context ctx(1);
+  const io::system_clock clock;
+  http::client client(ctx.get_executor());
+  runtime::device_identity who(client, clock, options);
+  result<void> out = fail(errc::cancelled, "stopped before the device was enrolled");
+  boost::asio::signal_set signals(ctx, SIGTERM, SIGINT);
+  signals.async_wait([&](boost::system::error_code, int) { ctx.stop(); });
+  boost::asio::co_spawn(ctx, enrol(who, out, ctx), boost::asio::detached);
+  ctx.run();
+  return out;
+}
+
 int run(runtime::runtime_options options) {
   boost::asio::io_context ctx(1);
   runtime::daemon daemon(ctx.get_executor(), std::move(options));
@@ -76,7 +96,7 @@ int main(int argc, char** argv) {
   ::mallopt(M_ARENA_MAX, 1);  // an arena for each thread would cost more memory than the one's lock costs time
   std::signal(SIGPIPE, SIG_IGN);
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_st>()));
-  const auto settings = apps::read_runtime_settings({argv + 1, argv + argc}, from_environment);
+  auto settings = apps::read_runtime_settings({argv + 1, argv + argc}, from_environment);
   wipe_secrets_from_environment();
   if (!settings) return complain(settings.error());
   if (settings->show_help) {
@@ -84,8 +104,17 @@ int main(int argc, char** argv) {
     return 0;
   }
   spdlog::set_level(spdlog::level::from_str(settings->log_level));
+  if (settings->log_format == "json")
+    spdlog::set_formatter(apps::make_log_formatter(apps::log_format::json, "evp-runtime"));
+  const auto identity = apps::to_identity_options(*settings);
+  if (!identity) return complain(identity.error());
+  if (*identity) {
+    if (auto done = enrol_first(**identity); !done) return complain(done.error());
+    settings->mqtt_certificate = settings->mqtt_key = ((*identity)->folder / "device.pem").string();
+  }
   auto options = apps::to_runtime_options(*settings);
   if (!options) return complain(options.error());
+  options->identity = *identity;
   std::random_device random;
   options->uploads.seed = (std::uint64_t(random()) << 32) | random();
   return run(std::move(*options));

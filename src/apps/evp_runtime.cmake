@@ -1,6 +1,6 @@
 # evp-runtime: the device daemon. Small on purpose: what is not used is left out.
 add_executable(evp-runtime ${CMAKE_CURRENT_LIST_DIR}/evp_runtime.cc ${CMAKE_CURRENT_LIST_DIR}/runtime_config.cc)
-target_link_libraries(evp-runtime PRIVATE evp_runtime)
+target_link_libraries(evp-runtime PRIVATE evp_runtime evp_log_format)
 evp_small(evp-runtime)
 target_link_options(evp-runtime PRIVATE -Wl,--gc-sections -Wl,--as-needed)
 install(TARGETS evp-runtime RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -95,6 +95,12 @@ const std::vector<setting>& table() {
       {"mqtt-tls-client-cert", "EVP_MQTT_TLS_CLIENT_CERT", "PEM file of the client certificate",
        text(&s::mqtt_certificate)},
       {"mqtt-tls-client-key", "EVP_MQTT_TLS_CLIENT_KEY", "PEM file of its key", text(&s::mqtt_key)},
+      {"enroll-url", "EVP_ENROLL_URL",
+       "base URL of the backend's REST API: a device without a certificate gets one there, and renews it",
+       text(&s::enrol_url)},
+      {"enroll-token-file", "EVP_ENROLL_TOKEN_FILE", "file with the enrolment token", text(&s::enrol_token_file)},
+      {"enroll-id", "EVP_ENROLL_ID", "name to propose there, with a token for a fleet (the backend's choice)",
+       text(&s::enrol_id)},
       {"https-ca-cert", "EVP_HTTPS_CA_CERT", "PEM file of CAs for downloads, and for storages without their own",
        text(&s::https_ca)},
       {"mqtt-proxy-host", "EVP_MQTT_PROXY_HOST", "not offered: MQTT goes directly", text(&s::mqtt_proxy_host)},
@@ -152,6 +158,8 @@ const std::vector<setting>& table() {
        set_deadline},
       {"log-level", "EVP_LOG_LEVEL", "debug, info, warn or error (info)",
        one_of(&s::log_level, {"debug", "info", "warn", "error"})},
+      {"log-format", "EVP_LOG_FORMAT", "text, or json: one object a line (text)",
+       one_of(&s::log_format, {"text", "json"})},
   };
   return all;
 }
@@ -264,6 +272,30 @@ result<runtime_settings> read_runtime_settings(const std::vector<std::string>& a
   }
   for (const auto& [what, value] : flags) CHECK(apply(s, *what, value, "--" + what->name));
   return s;
+}
+
+result<std::optional<runtime::identity_options>> to_identity_options(const runtime_settings& s) {
+  if (s.enrol_url.empty()) return std::nullopt;
+  const bool is_secure = s.enrol_url.starts_with("https://");
+  const bool is_here = s.enrol_url.starts_with("http://127.0.0.1:") || s.enrol_url.starts_with("http://[::1]:");
+  if (!is_secure && !is_here)
+    return fail(errc::invalid_argument, "enroll-url",
+                "enroll-url must be https://...: a token that others see is theirs");
+  if (s.enrol_token_file.empty())
+    return fail(errc::invalid_argument, "enroll-token-file",
+                "enroll-url needs enroll-token-file: the file with the token");
+  if (!s.mqtt_certificate.empty())
+    return fail(errc::invalid_argument, "mqtt-tls-client-cert",
+                "give mqtt-tls-client-cert or enroll-url: a device that enrols keeps its certificate itself");
+  runtime::identity_options out;
+  out.url = s.enrol_url;
+  while (out.url.ends_with('/')) out.url.pop_back();
+  out.token_file = s.enrol_token_file;
+  out.id = s.enrol_id;
+  out.folder = io::fs::path(s.data_directory) / "identity";
+  TRY(out.ca_pem, read_bundle(s.https_ca.empty() ? s.tls_ca : s.https_ca, "https-ca-cert"));
+  if (!s.http_proxy.host.empty()) out.via = s.http_proxy;
+  return out;
 }
 
 result<runtime::runtime_options> to_runtime_options(const runtime_settings& s) {

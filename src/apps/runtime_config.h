@@ -21,6 +21,7 @@ struct runtime_settings {
   secret mqtt_password;
   std::string mqtt_tls = "auto";
   std::string tls_ca, mqtt_ca, mqtt_certificate, mqtt_key, https_ca;
+  std::string enrol_url, enrol_token_file, enrol_id;
   std::string mqtt_proxy_host;
   http::proxy http_proxy;
   seconds report_min{3}, report_max{180};
@@ -33,7 +34,7 @@ struct runtime_settings {
   std::uint64_t upload_rate = 0;
   std::string upload_windows, metered = "off";
   milliseconds upload_deadline{86'400'000};
-  std::string log_level = "info";
+  std::string log_level = "info", log_format = "text";
 };
 
 /// Reads one variable of the environment; nothing where it is not set.
@@ -43,6 +44,8 @@ using environment = std::function<std::optional<std::string>(const std::string& 
 /// this order of precedence. Errors: invalid_argument at the setting's name, with what to do; by errno for the file.
 result<runtime_settings> read_runtime_settings(const std::vector<std::string>& arguments, const environment& env);
 
+/// How a device without a certificate gets one; nothing: it is not to. Errors: invalid_argument, not_found, by errno.
+result<std::optional<runtime::identity_options>> to_identity_options(const runtime_settings& s);
 /// Checks what belongs together and loads the files that are named. Errors: invalid_argument, not_found, by errno.
 result<runtime::runtime_options> to_runtime_options(const runtime_settings& s);
 

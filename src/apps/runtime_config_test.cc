@@ -116,5 +116,20 @@ TEST_F(runtime_config_test, help_lists_every_variable) {
     EXPECT_THAT(runtime_usage(), testing::HasSubstr(name));
 }
 
+TEST(runtime_settings, a_device_enrols_over_https_only_and_keeps_its_certificate_itself) {
+  runtime_settings s;
+  EXPECT_FALSE(to_identity_options(s).value());
+  s.enrol_url = "http://backend.example:8080";
+  s.enrol_token_file = "/etc/evp/token";
+  EXPECT_EQ(to_identity_options(s).error().field(), "enroll-url");
+  s.enrol_url = "https://backend.example:8443/";
+  EXPECT_EQ(to_identity_options(s).value()->url, "https://backend.example:8443");
+  s.mqtt_certificate = "/etc/evp/device.pem";
+  EXPECT_EQ(to_identity_options(s).error().field(), "mqtt-tls-client-cert");
+  s.mqtt_certificate.clear();
+  s.enrol_token_file.clear();
+  EXPECT_EQ(to_identity_options(s).error().field(), "enroll-token-file");
+}
+
 }  // namespace
 }  // namespace evp::apps

@@ -76,6 +76,15 @@ TEST_F(lost_answer_test, an_object_that_only_this_grant_can_have_made_is_a_succe
   EXPECT_EQ(row(g.grant_id).size_bytes, 3u);
 }
 
+TEST_F(lost_answer_test, where_nothing_arrived_the_device_may_send_it_on_another_grant) {
+  const auto g = granted();
+  EXPECT_TRUE(g.create_only);
+  cloud_.objects.clear();
+  EXPECT_EQ(exists(g.grant_id).failure->code(), errc::already_exists);
+  EXPECT_EQ(row(g.grant_id).reason, "the storage has no object of that name");
+  EXPECT_FALSE(issue(3).failure);
+}
+
 TEST_F(lost_answer_test, an_older_object_is_anothers) {
   const auto g = granted();
   cloud_.modified_at = row(g.grant_id).issued_at - seconds(1);

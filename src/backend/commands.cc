@@ -29,11 +29,11 @@ struct commands::waiting {
   io::asio::steady_timer over;
 };
 
-commands::commands(io::executor ex, devices& d, states& s)
-    : ex_(std::move(ex)), devices_(d), states_(s), next_id_(first_id()) {}
+commands::commands(io::executor ex, sql::database& db, const io::clock& clock, devices& d, states& s)
+    : ex_(std::move(ex)), db_(db), clock_(clock), devices_(d), states_(s), next_id_(first_id()) {}
 commands::~commands() = default;
 
-io::task<result<wire::command_response>> commands::call(command c) {
+io::task<result<wire::command_response>> commands::call(command c, origin by) {
   CO_TRY(const auto device, devices_.get(c.device));
   if (device.blocked) co_return fail(errc::failed_precondition, "the device is blocked: unblock it first");
   // "$agent" is the device's own agent.
@@ -68,7 +68,14 @@ io::task<result<wire::command_response>> commands::call(command c) {
   auto w = std::make_shared<waiting>(ex_, c.time_limit);
   waiting_[key] = w;
   const auto dialect = states_.dialect_of(c.device);
-  const auto sent = co_await gateway_->send_command(c.device, dialect, std::move(request));
+  std::function<result<void>(sql::connection&)> note =
+      [note = done_now(clock_, by, action::command_send, kind::command, c.device + "/" + c.instance + "/" + c.method)](
+          sql::connection& db) -> result<void> {
+    db.note(note);
+    return {};
+  };
+  auto sent = co_await db_.run<void>(std::move(note));
+  if (sent) sent = co_await gateway_->send_command(c.device, dialect, std::move(request));
   if (sent && !w->answer) {
     boost::system::error_code ec;
     auto token = io::asio::redirect_error(io::asio::use_awaitable, ec);

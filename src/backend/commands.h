@@ -27,14 +27,15 @@ class commands {
   static constexpr std::size_t max_pending = 10'000;
   static constexpr std::size_t max_params_bytes = 64 * 1024;
 
-  commands(io::executor ex, devices& d, states& s);
+  commands(io::executor ex, sql::database& db, const io::clock& clock, devices& d, states& s);
   ~commands();
   void set_gateway(device_gateway* gateway) { gateway_ = gateway; }
 
   /// Sends and waits for the answer. An answer that says error or method_not_found is an answer, not an error.
-  /// Errors: not_found (device), invalid_argument at a field, too_large at "params", failed_precondition (blocked),
-  /// unavailable (offline), rate_limited (max_pending_per_device), deadline_exceeded.
-  io::task<result<wire::command_response>> call(command c);
+  /// The audit has its record before the device has the question: what comes of it is another record only where it
+  /// fails. Errors: not_found (device), invalid_argument at a field, too_large at "params", failed_precondition
+  /// (blocked), unavailable (offline), rate_limited (max_pending_per_device), deadline_exceeded.
+  io::task<result<wire::command_response>> call(command c, origin by = origin());
   /// An answer came in from that device. False when nobody waits for it.
   bool answer(const std::string& device, wire::command_response r);
   /// Answers still outstanding.
@@ -43,6 +44,8 @@ class commands {
  private:
   struct waiting;
   io::executor ex_;
+  sql::database& db_;
+  const io::clock& clock_;
   devices& devices_;
   states& states_;
   device_gateway* gateway_ = nullptr;

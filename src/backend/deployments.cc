@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/crypto.h"
 #include "base/encoding.h"
 #include "base/names.h"
 #include "sql/deployments_store.h"
@@ -40,14 +41,15 @@ io::task<result<wire::shared_attributes>> deployments::stored(std::string device
   co_return outcome;
 }
 
-result<std::string> deployments::with_module_urls(const std::string& manifest) const {
+result<std::string> deployments::with_module_urls(const std::string& manifest, std::string_view tenant) const {
   TRY(const auto d, wire::decode_deployment(manifest));
   std::map<std::string, wire::module_source> sources;
   for (const auto& [id, spec] : d.modules) {
     if (!spec.download_url.empty()) continue;
-    const auto ours = modules_.get(id);
+    TRY(const auto scoped, scoped_name(tenant, id));
+    const auto ours = modules_.get(scoped);
     if (!ours) continue;
-    TRY(auto url, modules_.signed_url(id));
+    TRY(auto url, modules_.signed_url(scoped));
     sources[id] = {std::move(url), ours->sha256};
   }
   if (sources.empty()) return manifest;
@@ -55,9 +57,9 @@ result<std::string> deployments::with_module_urls(const std::string& manifest) c
   return filled.reveal();
 }
 
-result<void> deployments::check_size(wire::dialect d, wire::shared_attributes all) const {
-  if (all.deployment) { TRY(all.deployment, with_module_urls(*all.deployment)); }
-  const auto size = wire::encode_attributes_response(d, all).size();
+result<void> deployments::check_size(const std::string& device, wire::shared_attributes all) const {
+  if (all.deployment) { TRY(all.deployment, with_module_urls(*all.deployment, tenant_of(device))); }
+  const auto size = wire::encode_attributes_response(states_.dialect_of(device), all).size();
   if (size <= wire::max_shared_bytes) return {};
   return fail(errc::too_large,
               fmt::format("deployment and configuration together would have {} bytes as the device receives them; "
@@ -75,14 +77,15 @@ io::task<pushed> deployments::push(std::string device, wire::shared_attributes p
   co_return out;
 }
 
-io::task<result<pushed>> deployments::set_deployment(std::string device, std::string manifest) {
+io::task<result<pushed>> deployments::set_deployment(std::string device, std::string manifest, origin by) {
   if (!devices_.exists(device)) co_return no_device();
   CO_TRY(const auto d, wire::decode_deployment(manifest));
   std::vector<std::string> ours;
   for (const auto& [id, spec] : d.modules) {
     if (!spec.download_url.empty()) continue;
-    if (modules_.get(id)) {
-      ours.push_back(id);
+    CO_TRY(auto scoped, scoped_name(tenant_of(device), id));
+    if (modules_.get(scoped)) {
+      ours.push_back(std::move(scoped));
       continue;
     }
     if (!spec.entry_point.starts_with('/'))  // a program that is on the device already
@@ -92,15 +95,17 @@ io::task<result<pushed>> deployments::set_deployment(std::string device, std::st
   }
   CO_TRY(auto all, co_await stored(device));
   all.deployment = manifest;
-  CO_CHECK(check_size(states_.dialect_of(device), all));
+  CO_CHECK(check_size(device, all));
 
-  std::function<result<void>(sql::connection&)> put = [device, manifest, ours,
+  auto note =
+      done_now(clock_, by, action::deployment_set, kind::deployment, device, "sha256=" + to_hex(sha256(manifest)));
+  std::function<result<void>(sql::connection&)> put = [device, manifest, ours, note,
                                                        now = now_ms(clock_)](sql::connection& c) {
-    return sql::put_deployment(c, device, manifest, ours, now);
+    return noted(c, note, sql::put_deployment(c, device, manifest, ours, now));
   };
   CO_CHECK(co_await db_.run<void>(std::move(put)));
   wire::shared_attributes patch;
-  CO_TRY(patch.deployment, with_module_urls(manifest));
+  CO_TRY(patch.deployment, with_module_urls(manifest, tenant_of(device)));
   auto outcome = co_await push(std::move(device), std::move(patch));
   co_return outcome;
 }
@@ -112,11 +117,12 @@ io::task<result<std::string>> deployments::get_deployment(std::string device) {
   co_return *std::move(all.deployment);
 }
 
-io::task<result<pushed>> deployments::remove_deployment(std::string device) {
+io::task<result<pushed>> deployments::remove_deployment(std::string device, origin by) {
   if (!devices_.exists(device)) co_return no_device();
-  std::function<result<bool>(sql::connection&)> drop = [device](sql::connection& c) {
-    return sql::remove_deployment(c, device);
-  };
+  std::function<result<bool>(sql::connection&)> drop =
+      [device, note = done_now(clock_, by, action::deployment_remove, kind::deployment, device)](sql::connection& c) {
+        return noted(c, note, sql::remove_deployment(c, device));
+      };
   CO_TRY(const bool removed, co_await db_.run<bool>(std::move(drop)));
   if (!removed) co_return fail(errc::not_found, "the device has no deployment");
   wire::shared_attributes patch;
@@ -126,7 +132,7 @@ io::task<result<pushed>> deployments::remove_deployment(std::string device) {
 }
 
 io::task<result<pushed>> deployments::set_configuration(std::string device, std::string instance, std::string topic,
-                                                        std::string value) {
+                                                        std::string value, origin by) {
   if (!devices_.exists(device)) co_return no_device();
   CO_CHECK(check_key(instance, topic));
   if (!is_utf8(value) || value.find('\0') != value.npos)
@@ -137,11 +143,13 @@ io::task<result<pushed>> deployments::set_configuration(std::string device, std:
   if (all.configuration.size() > max_configuration_keys)
     co_return fail(errc::too_large,
                    fmt::format("a device may have at most {} configuration values", max_configuration_keys));
-  CO_CHECK(check_size(states_.dialect_of(device), all));
+  CO_CHECK(check_size(device, all));
 
   sql::configuration_row row{key, value};
-  std::function<result<void>(sql::connection&)> put = [device, row, now = now_ms(clock_)](sql::connection& c) {
-    return sql::put_configuration(c, device, row, now);
+  auto note = done_now(clock_, by, action::configuration_set, kind::configuration, device + "/" + key,
+                       "sha256=" + to_hex(sha256(value)));
+  std::function<result<void>(sql::connection&)> put = [device, row, note, now = now_ms(clock_)](sql::connection& c) {
+    return noted(c, note, sql::put_configuration(c, device, row, now));
   };
   CO_CHECK(co_await db_.run<void>(std::move(put)));
   wire::shared_attributes patch;
@@ -156,14 +164,14 @@ io::task<result<std::map<std::string, std::string>>> deployments::list_configura
   co_return std::move(all.configuration);
 }
 
-io::task<result<pushed>> deployments::remove_configuration(std::string device, std::string instance,
-                                                           std::string topic) {
+io::task<result<pushed>> deployments::remove_configuration(std::string device, std::string instance, std::string topic,
+                                                           origin by) {
   if (!devices_.exists(device)) co_return no_device();
   CO_CHECK(check_key(instance, topic));
   const std::string key = instance + "/" + topic;
-  std::function<result<bool>(sql::connection&)> drop = [device, key](sql::connection& c) {
-    return sql::remove_configuration(c, device, key);
-  };
+  std::function<result<bool>(sql::connection&)> drop =
+      [device, key, note = done_now(clock_, by, action::configuration_remove, kind::configuration, device + "/" + key)](
+          sql::connection& c) { return noted(c, note, sql::remove_configuration(c, device, key)); };
   CO_TRY(const bool removed, co_await db_.run<bool>(std::move(drop)));
   if (!removed) co_return fail(errc::not_found, "the device has no such configuration");
   wire::shared_attributes patch;
@@ -174,12 +182,12 @@ io::task<result<pushed>> deployments::remove_configuration(std::string device, s
 
 io::task<result<wire::shared_attributes>> deployments::shared(std::string device) {
   CO_CHECK(devices_.check_active(device));
-  CO_TRY(auto all, co_await stored(std::move(device)));
+  CO_TRY(auto all, co_await stored(device));
   if (!all.deployment) {
     all.deployment = std::string(wire::empty_manifest);
     co_return all;
   }
-  CO_TRY(all.deployment, with_module_urls(*all.deployment));
+  CO_TRY(all.deployment, with_module_urls(*all.deployment, tenant_of(device)));
   co_return all;
 }
 

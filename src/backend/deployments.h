@@ -20,7 +20,7 @@ struct pushed {
   std::optional<error> broker;  ///< why not, when the device was online
 };
 
-/// Confined to its executor.
+/// Confined to its executor. Each change is recorded in the audit, in its transaction, as done by `by`.
 class deployments {
  public:
   static constexpr std::size_t max_topic_bytes = 256;
@@ -34,19 +34,20 @@ class deployments {
   /// is sent with URL and hash of our file. Errors: not_found (device), invalid_argument at the JSON path (also a
   /// module that has neither URL nor file here, unless its entryPoint is an absolute path on the device), too_large
   /// (with configuration beyond wire::max_shared_bytes), the database's.
-  io::task<result<pushed>> set_deployment(std::string device, std::string manifest);
+  io::task<result<pushed>> set_deployment(std::string device, std::string manifest, origin by = origin());
   /// As it was given. Errors: not_found.
   io::task<result<std::string>> get_deployment(std::string device);
   /// The device is sent an empty manifest, so that it stops its modules. Errors: not_found.
-  io::task<result<pushed>> remove_deployment(std::string device);
+  io::task<result<pushed>> remove_deployment(std::string device, origin by = origin());
 
   /// value: UTF-8. Errors: not_found (device), invalid_argument at "instance", "topic" or "value", too_large.
   io::task<result<pushed>> set_configuration(std::string device, std::string instance, std::string topic,
-                                             std::string value);
+                                             std::string value, origin by = origin());
   /// "<instance>/<topic>" -> value. Errors: not_found (device).
   io::task<result<std::map<std::string, std::string>>> list_configuration(std::string device);
   /// Errors: not_found.
-  io::task<result<pushed>> remove_configuration(std::string device, std::string instance, std::string topic);
+  io::task<result<pushed>> remove_configuration(std::string device, std::string instance, std::string topic,
+                                                origin by = origin());
 
   /// The answer to the device's GET: manifest with fresh URLs (an empty manifest where there is none, so that what
   /// was removed while it was offline stops too), and configuration. Errors: permission_denied (blocked),
@@ -55,8 +56,8 @@ class deployments {
 
  private:
   io::task<result<wire::shared_attributes>> stored(std::string device);
-  result<std::string> with_module_urls(const std::string& manifest) const;
-  result<void> check_size(wire::dialect d, wire::shared_attributes all) const;
+  result<std::string> with_module_urls(const std::string& manifest, std::string_view tenant) const;
+  result<void> check_size(const std::string& device, wire::shared_attributes all) const;
   io::task<pushed> push(std::string device, wire::shared_attributes patch);
 
   sql::database& db_;

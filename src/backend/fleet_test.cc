@@ -1,6 +1,8 @@
 // Devices, their states, modules, deployments and commands, through the whole backend.
 #include "backend/test_world.h"
 #include "base/encoding.h"
+#include "sql/devices_store.h"
+#include "sql/states_store.h"
 
 namespace evp::backend {
 namespace {
@@ -107,6 +109,49 @@ TEST_F(fleet_test, states_are_kept_bounded_and_survive_a_restart) {
   ASSERT_EQ(s.states.size(), 1u);
   EXPECT_EQ(s.states.at("up/status").value, std::string("bytes\0", 6));
   EXPECT_EQ(b_->states.dialect_of("cam-1"), wire::dialect::evp1);
+}
+
+TEST_F(fleet_test, a_message_that_tells_nothing_new_is_worth_a_write_a_minute) {
+  add_device();
+  const auto written = [&] {
+    const auto before = b_->database.count().closures;
+    EXPECT_TRUE(run(b_->states.flush()));
+    return b_->database.count().closures - before;
+  };
+  const auto message = [&] { b_->states.on_message("cam-1", wire::dialect::evp1); };
+  message();
+  EXPECT_EQ(written(), 1u);
+  message();
+  EXPECT_EQ(written(), 0u) << "the same again";
+  clock_.advance(seconds(60));
+  message();
+  EXPECT_EQ(written(), 1u) << "it still lives";
+  b_->states.on_message("cam-1", wire::dialect::evp2);
+  EXPECT_EQ(written(), 1u) << "another dialect";
+  b_->states.on_telemetry("cam-1", "{}");
+  EXPECT_EQ(written(), 1u) << "telemetry";
+}
+
+TEST_F(fleet_test, more_devices_than_one_read_takes_come_back_at_a_start) {
+  constexpr int many = 10'001;
+  std::function<result<void>(sql::connection&)> insert = [](sql::connection& c) -> result<void> {
+    for (int i = 0; i < many; ++i) {
+      const auto id = "d" + std::to_string(i);
+      CHECK(sql::insert_device(c, {id, std::string(64, '0'), false, 1}));
+      CHECK(sql::put_report(c, {id, "EVP1", "{}", "", "", 0, 1}));
+      CHECK(sql::put_states(c, id, {{id, "up/n", id, 1}}));
+    }
+    return {};
+  };
+  ASSERT_TRUE(run(b_->database.run<void>(std::move(insert))));
+  reopen();
+  EXPECT_EQ(b_->devices.count().devices, std::size_t(many));
+  for (const auto* id : {"d0", "d5000", "d9999", "d10000"}) {
+    EXPECT_EQ(b_->states.dialect_of(id), wire::dialect::evp1) << id;
+    const auto s = run(b_->states.get(id)).value();
+    ASSERT_EQ(s.states.size(), 1u) << id;
+    EXPECT_EQ(s.states.at("up/n").value, id);
+  }
 }
 
 TEST_F(fleet_test, a_module_file_is_hashed_kept_and_never_changed) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "io/task.h"
 #include "wire/messages.h"
@@ -16,7 +17,8 @@ struct device_credentials {
 };
 
 /// All calls on the backend's executor. The implementation bounds each in time (2 s) and, whenever it finds the broker
-/// anew, sends devices::all_credentials() again: so a failure here delays a change, it never loses it.
+/// anew, sends devices::all_credentials() and revocations::all() again: so a failure here delays a change, it never
+/// loses it.
 class device_gateway {
  public:
   virtual ~device_gateway() = default;
@@ -26,6 +28,9 @@ class device_gateway {
   virtual io::task<result<void>> remove_device(std::string id) = 0;
   /// Ends the device's session, if there is one. Errors: unavailable.
   virtual io::task<result<void>> kick(std::string id) = 0;
+  /// From now on these certificates admit nobody, and those do again: ids of base/certificate_id.h. A session that was
+  /// begun with a revoked one ends. Errors: unavailable.
+  virtual io::task<result<void>> revoke(std::vector<std::string> revoked, std::vector<std::string> restored) = 0;
   /// Sends a patch of shared attributes. A device that is offline gets all with its next GET instead.
   /// Errors: unavailable.
   virtual io::task<result<void>> push(std::string id, wire::dialect d, wire::shared_attributes patch) = 0;

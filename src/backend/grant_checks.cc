@@ -22,19 +22,24 @@ std::string reason_of(const wire::transfer_report& r) {
   return text.empty() ? "the device gave no reason" : text;
 }
 
-/// Why an object of that size is more than the service takes; empty if it is not.
-std::string beyond_limit(const live_service& s, std::uint64_t size) {
-  const auto limit = s.view.bounds.max_size;
-  if (!limit || size <= *limit) return {};
-  return "the object has " + std::to_string(size) + " bytes, more than the service allows";
+/// Why an object of that size is more than the service takes, or than the policy of then let the device send; empty if
+/// it is not.
+std::string beyond_limit(const live_service& s, const upload& u, std::uint64_t size) {
+  const bool too_much = s.view.bounds.max_size && size > *s.view.bounds.max_size;
+  if (!too_much && (!u.max_size || size <= *u.max_size)) return {};
+  return "the object has " + std::to_string(size) + " bytes, more than the " +
+         (too_much ? "service allows" : "device's policy allows");
 }
 
 }  // namespace
 
 io::task<wire::transfer_report_response> grants::report(std::string device, wire::transfer_report r) {
+  const auto began = clock_.steady();
   wire::transfer_report_response out;
   out.reqid = r.reqid;
-  if (auto ok = devices_.check_active(device); !ok) {
+  auto ok = devices_.check_active(device);
+  if (ok) ok = ledger_.check_reachable();
+  if (!ok) {
     out.failure = ok.error();
     co_return out;
   }
@@ -47,6 +52,11 @@ io::task<wire::transfer_report_response> grants::report(std::string device, wire
     if (is_temporary(e.code()) && !e.retry_after()) (void)std::move(e).after(ask_again);
     out.failure = std::move(e);
   }
+  if (on_reported)
+    on_reported({out.failure    ? "failed"
+                 : out.verified ? "verified"
+                                : "not_verified",
+                 "", std::chrono::duration<double>(clock_.steady() - began).count()});
   co_return out;
 }
 
@@ -105,6 +115,8 @@ io::task<result<bool>> grants::settle_existing(upload u, int http_status) {
     const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit(), "asking the storage");
     if (!seen && is_temporary(seen.error().code()))
       co_return fail(std::move(error(errc::unavailable, seen.error().message()).after(ask_again)));
+    if (!seen && seen.error().code() == errc::not_found)  // the device was cut off before anything arrived
+      o.reason = "the storage has no object of that name";
     const bool is_new = seen && seen->modified_at && *seen->modified_at + seconds(1) > u.issued_at;  // HTTP has seconds
     if (alone && is_new && seen->size == *u.size_declared) {
       o.state = upload_state::verified;
@@ -132,7 +144,7 @@ io::task<result<bool>> grants::settle_by_checksum(upload u, wire::transfer_repor
     o.reason = "the device reports " + std::to_string(r.bytes) + " bytes, not the " + std::to_string(*u.size_declared) +
                " that it declared";
   else if (const auto service = services_.find_revision(u.service_id, u.service_revision))
-    o.reason = beyond_limit(*service, r.bytes);
+    o.reason = beyond_limit(*service, u, r.bytes);
   o.state = o.reason.empty() ? upload_state::verified : upload_state::failed;
   CO_CHECK(co_await ledger_.settle(o));
   ++(o.reason.empty() ? counters_.verified : counters_.mismatched);
@@ -168,7 +180,7 @@ io::task<result<bool>> grants::verify(upload u, upload_outcome o) {
     const std::string text = "the storage cannot be asked whether the object arrived: " + seen.error().message();
     co_return fail(std::move(error(errc::unavailable, text).after(ask_again)));
   }
-  auto too_much = seen ? beyond_limit(*service, seen->size) : std::string();
+  auto too_much = seen ? beyond_limit(*service, u, seen->size) : std::string();
   if (seen && seen->size == bytes && too_much.empty()) {
     o.state = upload_state::verified;
     o.size_bytes = seen->size;
@@ -200,7 +212,7 @@ io::task<result<void>> grants::sweep_one(upload u) {
   } else {
     const auto seen = co_await io::with_deadline(service->driver->stat(u.object), stat_limit(), "asking the storage");
     const auto wanted = u.size_declared ? u.size_declared : u.size_bytes;
-    auto too_much = seen ? beyond_limit(*service, seen->size) : std::string();
+    auto too_much = seen ? beyond_limit(*service, u, seen->size) : std::string();
     if (!too_much.empty()) {
       o.state = upload_state::failed;
       o.reason = std::move(too_much);
@@ -255,11 +267,12 @@ io::task<result<std::size_t>> grants::sweep_once() {
   co_return *settled;
 }
 
-io::task<void> grants::sweep_forever() {
+io::task<void> grants::sweep_forever(std::function<bool()> leads) {
   co_await io::asio::this_coro::throw_if_cancelled(false);
   for (;;) {
     const bool slept = co_await io::sleep_for(limits_.sweep_every);
     if (!slept) co_return;
+    if (!leads()) continue;
     const auto done = co_await sweep_once();
     if (!done) spdlog::error("overdue grants cannot be settled: {}", done.error().message());
   }

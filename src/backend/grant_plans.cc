@@ -5,6 +5,8 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "backend/grants.h"
+#include "backend/policies.h"
+#include "base/names.h"
 
 namespace evp::backend {
 namespace {
@@ -54,6 +56,7 @@ storage::sign_spec spec_of_row(const live_service& s, const upload& row) {
   spec.object = row.object;
   spec.lifetime = s.view.expiration;
   spec.fields = s.view.headers;
+  if (!row.content_type.empty()) spec.fields.push_back({"Content-Type", row.content_type});
   spec.size = row.size_declared;
   return spec;
 }
@@ -136,9 +139,11 @@ io::task<wire::grant_renew_response> grants::renew(std::string device, wire::gra
   wire::grant_renew_response out;
   out.reqid = r.reqid;
   auto ok = devices_.check_active(device);
+  if (ok) ok = ledger_.check_reachable();
   if (ok) ok = take_token(device);
   if (!ok) {
     ++counters_.refused;
+    audit_.refused(of_device(device), action::grant_renew, kind::object, "", ok.error().code());
     out.failure = ok.error();
     co_return out;
   }
@@ -146,6 +151,7 @@ io::task<wire::grant_renew_response> grants::renew(std::string device, wire::gra
   auto done = co_await io::with_deadline(std::move(signing), limits_.answer_within, "signing the parts");
   if (done) co_return std::move(*done);
   ++counters_.failed;
+  audit_.refused(of_device(device), action::grant_renew, kind::object, "", done.error().code());
   out.failure = done.error();
   co_return out;
 }
@@ -161,12 +167,21 @@ io::task<result<wire::grant_renew_response>> grants::sign_again(std::string devi
   if (r.last_part > count)
     co_return fail(errc::invalid_argument, "parts", "this upload has " + std::to_string(count) + " parts");
 
+  CO_TRY(auto terms, co_await policies_.terms_of(device));
+  const std::optional<std::string> storage(local_name(row.service_name));
+  CO_CHECK(judge_storage(terms.fields, storage, wire::blob_operation::put));
   wire::grant_renew_response out;
   out.reqid = r.reqid;
   auto expires = std::make_shared<timestamp>();
   CO_TRY(out.parts, co_await sign_parts(service, row, r.first_part, r.last_part, expires));
   out.expires_in = std::max(milliseconds(0), *expires - clock_.now());
-  CO_CHECK(co_await ledger_.prolong(row.grant_id, clock_.now() + limits_.parts_live_for));
+  auto prolonged = co_await ledger_.prolong(row, clock_.now() + limits_.parts_live_for, terms.grant);
+  if (!prolonged && prolonged.error().code() == errc::not_found) {  // perhaps for a policy that is not known here yet
+    CO_TRY(terms, co_await policies_.terms_of(device, true));
+    CO_CHECK(judge_storage(terms.fields, storage, wire::blob_operation::put));
+    prolonged = co_await ledger_.prolong(row, clock_.now() + limits_.parts_live_for, terms.grant);
+  }
+  CO_CHECK(std::move(prolonged));
   CO_CHECK(devices_.check_active(device));
   co_return out;
 }

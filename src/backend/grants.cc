@@ -5,6 +5,11 @@
 #include <deque>
 #include <unordered_map>
 
+#include "backend/policies.h"
+#include "backend/provider_changes.h"
+#include "backend/quota_refusals.h"
+#include "base/names.h"
+
 namespace evp::backend {
 namespace {
 
@@ -33,13 +38,22 @@ bool wants_offline(const wire::storage_token_request& r) {
   return r.offline && r.accepts("offline/1") && r.operation == wire::blob_operation::put;
 }
 
+std::optional<std::uint64_t> smaller(const std::optional<std::uint64_t>& a, const std::optional<std::uint64_t>& b) {
+  return a && b ? std::min(a, b) : a ? a : b;
+}
+
+std::string_view action_of(const wire::storage_token_request& r) {
+  return r.operation == wire::blob_operation::get ? action::grant_get : action::grant_put;
+}
+
 }  // namespace
 
 /// One request under way or answered, shared by all who wait for it.
 struct grants::pending {
-  pending(const io::executor& ex, milliseconds limit) : over(ex, limit) {}
   std::optional<wire::storage_token_response> answer;
-  io::asio::steady_timer over;  // ends when the answer is there, or when the time is up
+  std::unique_ptr<io::asio::steady_timer> over;  // ends when the answer is there, or when the time is up; gone then
+  unsigned waiting = 0;
+  const std::string* key = nullptr;  // in `recent`, while it is there
   steady_time began;
 };
 
@@ -49,15 +63,24 @@ struct grants::memory {
     steady_time at;
   };
   std::unordered_map<std::string, std::shared_ptr<pending>> recent;
-  std::deque<std::pair<steady_time, std::string>> order;  // of recent, oldest first
+  std::deque<std::shared_ptr<pending>> order;  // of recent, oldest first, and some that are there no more
   std::unordered_map<std::string, bucket> rates;
+  quota_refusals over_quota;
+
+  void forget(pending& p) {
+    const auto* key = std::exchange(p.key, nullptr);
+    if (key) recent.erase(recent.find(*key));
+  }
 };
 
-grants::grants(io::executor ex, services& s, devices& d, ledger& l, const io::clock& clock, grant_limits limits)
+grants::grants(io::executor ex, services& s, devices& d, policies& p, ledger& l, audit& a, const io::clock& clock,
+               grant_limits limits)
     : ex_(ex),
       services_(s),
       devices_(d),
+      policies_(p),
       ledger_(l),
+      audit_(a),
       clock_(clock),
       limits_(limits),
       memory_(std::make_unique<memory>()),
@@ -65,6 +88,21 @@ grants::grants(io::executor ex, services& s, devices& d, ledger& l, const io::cl
 grants::~grants() = default;
 
 io::task<void> grants::stop() { return running_.stop(); }
+
+std::string_view grants::type_of(const std::string& device, const wire::storage_token_request& r) const {
+  const auto service = services_.find(policies_.storage_named(device, r.key), tenant_of(device));
+  if (!service) return "none";
+  for (const auto& t : services_.types())
+    if (t.name == (*service)->view.type) return t.name;  // outlives the service
+  return "none";
+}
+
+// Only names of services that exist: a device must not choose how many different records there are.
+void grants::note_refusal(const std::string& device, std::string_view what, const std::optional<std::string>& key,
+                          const error& e) {
+  const auto service = services_.find(policies_.storage_named(device, key), tenant_of(device));
+  audit_.refused(of_device(device), what, kind::object, service ? (*service)->view.name : "", e.code());
+}
 
 result<void> grants::take_token(const std::string& device) {
   auto& rates = memory_->rates;
@@ -91,49 +129,59 @@ result<void> grants::take_token(const std::string& device) {
 
 io::task<wire::storage_token_response> grants::issue(std::string device, wire::storage_token_request r, wire::dialect) {
   const auto began = clock_.steady();
+  const auto type = type_of(device, r);
+  const auto what = action_of(r);
   wire::storage_token_response out;
   out.reqid = r.reqid;
-  const auto refuse = [&](const error& e) {
+  const auto tell = [&](std::string_view outcome) {
+    if (on_answered) on_answered({outcome, type, std::chrono::duration<double>(clock_.steady() - began).count()});
+  };
+  const auto refuse = [&](const error& e, std::string_view outcome) {
     ++counters_.refused;
+    note_refusal(device, what, r.key, e);
+    tell(outcome);
     out.failure = e;
     return out;
   };
-  if (auto ok = devices_.check_active(device); !ok) co_return refuse(ok.error());
+  if (auto ok = devices_.check_active(device); !ok) co_return refuse(ok.error(), "refused");
+  if (auto ok = ledger_.check_reachable(); !ok) co_return refuse(ok.error(), "refused");
 
   auto& m = *memory_;
   while (!m.order.empty() &&
-         (began - m.order.front().first > limits_.idempotent_for || m.order.size() > limits_.max_remembered)) {
-    const auto old = m.recent.find(m.order.front().second);
-    if (old != m.recent.end() && old->second->began == m.order.front().first) m.recent.erase(old);
+         (began - m.order.front()->began > limits_.idempotent_for || m.order.size() > limits_.max_remembered)) {
+    m.forget(*m.order.front());
     m.order.pop_front();
   }
 
-  const std::string key = r.accept.empty() ? std::string() : device + "\n" + r.reqid;
-  const auto known = key.empty() ? m.recent.end() : m.recent.find(key);
+  std::string key = r.accept.empty() ? std::string() : device + "\n" + r.reqid;
   std::shared_ptr<pending> p;
-  if (known != m.recent.end()) {
-    p = known->second;
+  if (const auto known = key.empty() ? m.recent.end() : m.recent.find(key); known != m.recent.end()) p = known->second;
+  const bool known_before = p != nullptr;
+  if (known_before) {
     ++counters_.repeated;
   } else {
     if (auto ok = take_token(device); !ok) {
       ++counters_.rate_limited;
-      co_return refuse(ok.error());
+      co_return refuse(ok.error(), "rate_limited");
     }
-    p = std::make_shared<pending>(ex_, limits_.answer_within);
+    p = std::make_shared<pending>();
+    p->over = std::make_unique<io::asio::steady_timer>(ex_, limits_.answer_within);
     p->began = began;
     if (!key.empty()) {
-      m.recent[key] = p;
-      m.order.emplace_back(began, key);
+      p->key = &m.recent.try_emplace(std::move(key), p).first->first;
+      m.order.push_back(p);
     }
-    running_.spawn(work(key, p, device, std::move(r)));
+    running_.spawn(work(p, device, std::move(r)));
   }
 
   if (!p->answer) {
     boost::system::error_code ec;
     auto token = io::asio::redirect_error(io::asio::use_awaitable, ec);
-    co_await p->over.async_wait(token);
+    ++p->waiting;
+    co_await p->over->async_wait(token);
+    if (--p->waiting == 0 && p->answer) p->over.reset();
   }
-  if (on_answered) on_answered(std::chrono::duration<double>(clock_.steady() - began).count());
+  tell(!p->answer || p->answer->failure ? "failed" : known_before ? "repeated" : "issued");
   if (!p->answer) {
     ++counters_.failed;
     out.failure =
@@ -143,51 +191,71 @@ io::task<wire::storage_token_response> grants::issue(std::string device, wire::s
   co_return *p->answer;
 }
 
-io::task<void> grants::work(std::string key, std::shared_ptr<pending> p, std::string device,
-                            wire::storage_token_request r) {
+io::task<void> grants::work(std::shared_ptr<pending> p, std::string device, wire::storage_token_request r) {
   co_await io::asio::this_coro::throw_if_cancelled(false);  // stop() ends waits early; the work still ends in order
   wire::storage_token_response out;
   out.reqid = r.reqid;
-  auto made = co_await make(std::move(device), std::move(r));
+  const auto what = action_of(r);
+  const auto storage = r.key;
+  auto made = co_await make(device, std::move(r));
+  if (!made) note_refusal(device, what, storage, made.error());
+  if (!made) policies_.count_refusal(made.error().field());
   if (made) {
     ++counters_.issued;
     out = std::move(*made);
   } else {
     ++counters_.failed;
     out.failure = made.error();
-    const auto remembered = memory_->recent.find(key);  // a failure may be another thing the next time
-    if (remembered != memory_->recent.end() && remembered->second == p) memory_->recent.erase(remembered);
+    memory_->forget(*p);  // a failure may be another thing the next time
   }
   p->answer = std::move(out);
-  p->over.cancel();
+  p->over->cancel();
+  if (p->waiting == 0) p->over.reset();
 }
 
-/// What a stale service has signed never leaves: its row is refused in the transaction that would make it durable.
+/// What a stale service or policy has granted never leaves: its row is refused in the transaction that would make it
+/// durable.
 io::task<result<wire::storage_token_response>> grants::make(std::string device, wire::storage_token_request r) {
   for (int tries = 3; tries > 0; --tries) {
     CO_TRY(auto made, co_await make_once(device, r));
     if (made) co_return std::move(*made);
     CO_CHECK(co_await services_.refresh());
+    CO_CHECK(co_await changes_->load());
+    CO_CHECK(co_await policies_.terms_of(device, true));
   }
-  co_return fail(std::move(error(errc::unavailable, "the storage access service is being changed").after(seconds(1))));
+  co_return fail(std::move(error(errc::unavailable, "the storage or the policy is being changed").after(seconds(1))));
 }
 
 io::task<result<std::optional<wire::storage_token_response>>> grants::make_once(std::string device,
                                                                                 wire::storage_token_request r) {
-  CO_TRY(const auto service, co_await services_.find_anywhere(r.key));
+  const std::string tenant(tenant_of(device));
+  CO_TRY(auto terms, co_await policies_.terms_of(device));
+  r.key = storage_of(terms.fields, r.key);
+  CO_CHECK(judge_storage(terms.fields, r.key, r.operation));
+  CO_TRY(const auto asked, co_await services_.find_anywhere(r.key, tenant));
   r.offline = wants_offline(r);
+  name_parts parts{std::string(local_name(device)), r.instance, r.filename, clock_.now()};
+  if (!tenant.empty()) parts.tenant = tenant;
+  parts.group = local_name(terms.grant.group);
+  const bool is_get = r.operation == wire::blob_operation::get;
+  // By reference, of this frame: nothing is copied for a grant.
+  const object_namer name_of = [&terms, &parts](const live_service& s) {
+    return (terms.names ? *terms.names : s.names).expand(parts);
+  };
+  CO_TRY(const auto route, co_await changes_->route(asked, device, is_get, r.offline, name_of));
+  const auto service = route.service;
   if (r.offline && !service->view.offline)
     co_return fail(errc::unsupported, "offline", "this storage gives no offline grants");
   if (r.instance.empty() || r.instance.size() > max_instance_bytes)
     co_return fail(errc::invalid_argument, "moduleInstanceId", "the module instance must have 1 to 64 characters");
-  name_parts parts{device, r.instance, r.filename, clock_.now()};
-  CO_TRY(const auto object, service->names.expand(parts));
+  CO_TRY(const auto object, name_of(*service));
+  CO_TRY(auto bounds, judge_upload(terms.fields, r, service->view.bounds.max_size, service->view.headers));
   const auto limit = service->view.bounds.max_size;
   if (limit && r.size && *r.size > *limit && r.operation == wire::blob_operation::put)
     co_return fail(errc::too_large, "size",
                    "this storage takes at most " + std::to_string(*limit) + " bytes in a file");
+  CO_CHECK(memory_->over_quota.check(device, terms.grant, bounds.quota_bytes, clock_.steady()));
   CO_TRY(const auto verify, verification_of(*service, r));
-  co_await services_.prepare_once(service);
 
   auto row = std::make_shared<upload>();
   row->grant_id = ledger_.new_id();
@@ -198,34 +266,47 @@ io::task<result<std::optional<wire::storage_token_response>>> grants::make_once(
   row->service_name = service->view.name;
   row->service_revision = service->view.revision;
   row->object = object;
-  row->is_get = r.operation == wire::blob_operation::get;
+  row->is_get = is_get;
+  route.write_to(*row);
   row->can_report = r.accepts("report/1");
   row->size_declared = r.size;
   row->verify = verify;
   if (verify == verification::put_checksum) row->sha256 = *r.sha256;
   row->issued_at = row->updated_at = clock_.now();
   row->offline = r.offline;
+  row->max_size = bounds.max_size;
+  row->quota_bytes = bounds.quota_bytes;
+  row->content_type = std::move(bounds.content_type);
+  if (check) CO_CHECK(check(*row));
 
+  co_await services_.prepare_once(service);
   const bool in_parts = goes_in_parts(*service, r, verify, limits_);
+  const bool is_older_agent = r.accept.empty();
   if (in_parts && r.offline)
     co_return fail(errc::too_large, "size", "a file of this size goes in parts, and those have no offline grants");
-  auto signing = in_parts ? plan(service, row, r) : sign(service, object, r);
-  CO_TRY(auto out, co_await std::move(signing));
+  auto signing = in_parts ? plan(service, row, std::move(r)) : sign(service, row, std::move(r));
+  auto made = co_await std::move(signing);
+  if (!made) changes_->note_refused(route);
+  CO_TRY(auto out, std::move(made));
   row->expires_at = in_parts ? clock_.now() + limits_.parts_live_for : *out.expires_at;
-  if (!r.accept.empty()) out.grant_id = row->grant_id;
-  const auto written = co_await ledger_.issue(*row, limits_.offline_per_device);
+  if (!is_older_agent) out.grant_id = row->grant_id;
+  terms.grant.max_offline = limits_.offline_per_device;
+  const auto written = co_await ledger_.issue(*row, terms.grant);
   if ((!written || !*written) && in_parts) co_await abort(service, *row);
-  if (!written) co_return fail(written.error());
+  if (!written) {
+    memory_->over_quota.note(device, terms.grant, row->quota_bytes, written.error(), clock_.steady());
+    co_return fail(written.error());
+  }
   if (!*written) co_return std::nullopt;
   CO_CHECK(devices_.check_active(device));  // blocked while the row was being written
   co_return out;
 }
 
-storage::sign_spec grants::spec_of(const live_service& s, std::string object,
+storage::sign_spec grants::spec_of(const live_service& s, const upload& row,
                                    const wire::storage_token_request& r) const {
   storage::sign_spec spec;
   spec.op = r.operation == wire::blob_operation::get ? storage::operation::get : storage::operation::put;
-  spec.object = std::move(object);
+  spec.object = row.object;
   spec.lifetime = r.offline ? s.view.offline.value_or(s.view.expiration) : s.view.expiration;
   spec.portless_host = r.accept.empty();
   if (spec.op == storage::operation::get) return spec;
@@ -240,7 +321,11 @@ storage::sign_spec grants::spec_of(const live_service& s, std::string object,
   if (r.size && can.has(storage::bound::size))
     spec.size = r.size;
   else if (can.has(storage::bound::max_size))
-    spec.max_size = wanted.max_size;
+    spec.max_size = smaller(wanted.max_size, row.max_size);
+  if (can.has(storage::bound::content_type) && !by_form.has(storage::bound::content_type))
+    spec.content_type = row.content_type;
+  else if (!row.content_type.empty())
+    spec.fields.push_back({"Content-Type", row.content_type});
   if (s.view.verify == verification::put_checksum && r.sha256) {
     spec.sha256 = *r.sha256;
     spec.max_size.reset();  // what is known byte for byte needs no bound that may be another form of grant
@@ -248,7 +333,8 @@ storage::sign_spec grants::spec_of(const live_service& s, std::string object,
   return spec;
 }
 
-io::task<result<wire::storage_token_response>> grants::sign(std::shared_ptr<live_service> s, std::string object,
+io::task<result<wire::storage_token_response>> grants::sign(std::shared_ptr<live_service> s,
+                                                            std::shared_ptr<upload> row,
                                                             wire::storage_token_request r) const {
   const bool is_get = r.operation == wire::blob_operation::get;
   const bool is_older_agent = r.accept.empty();
@@ -261,7 +347,8 @@ io::task<result<wire::storage_token_response>> grants::sign(std::shared_ptr<live
                             ? " bytes in one piece, as verify put-checksum demands; with verify head it takes more"
                             : " bytes in one upload"));
 
-  auto spec = spec_of(*s, std::move(object), r);
+  auto spec = spec_of(*s, *row, r);
+  const bool create_only = spec.create_only;
   CO_TRY(auto made, co_await s->driver->sign(std::move(spec)));
   if (is_older_agent && request_bytes(made) > max_portless_bytes)
     co_return fail(errc::too_large, "filename",
@@ -273,6 +360,7 @@ io::task<result<wire::storage_token_response>> grants::sign(std::shared_ptr<live
   out.expires_at = made.expires_at;
   if (!is_older_agent) out.expires_in = std::max(milliseconds(0), made.expires_at - clock_.now());
   out.offline = r.offline;
+  out.create_only = create_only && !is_older_agent;
   const bool is_plain = made.method == "PUT" && made.body_prefix.empty() && made.body_suffix.empty();
   if (r.offline && !is_plain)
     co_return fail(errc::unsupported, "offline", "this storage takes no plain PUT, and others are not kept");
@@ -295,7 +383,7 @@ wire::certificate_response grants::certificate(const std::string& device, const 
     out.failure = ok.error();
     return out;
   }
-  auto pem = services_.certificate(r.certificate_id);
+  auto pem = services_.certificate(r.certificate_id, tenant_of(device));
   if (pem) {
     out.pem = std::move(*pem);
   } else {

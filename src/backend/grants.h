@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "backend/audit.h"
 #include "backend/devices.h"
 #include "backend/ledger.h"
 #include "backend/services.h"
@@ -31,20 +32,26 @@ struct grant_limits {
   std::size_t offline_per_device = 100;     ///< offline grants that live and are not used
 };
 
+class policies;
+
 /// Confined to its executor. Every answer carries its failure inside, so that a device is always told.
 class grants {
  public:
-  grants(io::executor ex, services& s, devices& d, ledger& l, const io::clock& clock, grant_limits limits = {});
+  grants(io::executor ex, services& s, devices& d, policies& p, ledger& l, audit& a, const io::clock& clock,
+         grant_limits limits = {});
   ~grants();
+  /// Before the first request: who knows which service signs in another's place.
+  void set_changes(class provider_changes& changes) { changes_ = &changes; }
   /// Ends what is under way; before destruction.
   io::task<void> stop();
 
   /// Resolves the service and the object's name, signs, writes the ledger row durably, answers; within 4 s always.
-  /// `device` is the authenticated one. The same request id again within 10 s gives the same grant (only for requests
-  /// with `accept`: older agents reuse ids after a restart). Failures: permission_denied (blocked; name outside the
-  /// device's prefix), not_found (storage), invalid_argument, rate_limited (retry_after), unavailable,
-  /// deadline_exceeded. A request for an offline grant also: unsupported (the storage gives none), too_large (the file
-  /// would go in parts), rate_limited (the device has grant_limits::offline_per_device).
+  /// `device` is the authenticated one; what it may have its policies say (backend/policy.h). The same request id again
+  /// within 10 s gives the same grant (only for requests with `accept`: older agents reuse ids after a restart).
+  /// Failures: permission_denied (blocked; name outside the device's prefix), not_found (storage), invalid_argument,
+  /// rate_limited (retry_after), unavailable, deadline_exceeded. A request for an offline grant also: unsupported (the
+  /// storage gives none), too_large (the file would go in parts), rate_limited (the device has
+  /// grant_limits::offline_per_device).
   io::task<wire::storage_token_response> issue(std::string device, wire::storage_token_request r, wire::dialect d);
 
   /// Compares the object with the report and settles the ledger row. Idempotent. Failures: not_found (no such grant of
@@ -63,28 +70,36 @@ class grants {
   /// Settles grants that expired without a report: one HEAD, then verified or expired. Gives the number settled; a
   /// storage out of reach leaves its rows for the next sweep.
   io::task<result<std::size_t>> sweep_once();
-  /// Sweeps until cancelled.
-  io::task<void> sweep_forever();
+  /// Sweeps until cancelled, while leads() says so: another backend may do it for this one.
+  io::task<void> sweep_forever(std::function<bool()> leads);
 
   struct counters {
     std::uint64_t issued = 0, repeated = 0, refused = 0, rate_limited = 0, failed = 0;
     std::uint64_t verified = 0, mismatched = 0, unverifiable = 0;
   };
   const counters& count() const noexcept { return counters_; }
-  /// Seconds between a request and its answer, for a histogram; empty: nobody asks.
-  std::function<void(double seconds)> on_answered;
+  /// How a request for a grant or a report ended, for metrics.
+  struct answered {
+    std::string_view outcome;  ///< of grants: those of counters; of reports: "verified", "not_verified" or "failed"
+    std::string_view type;     ///< of the storage access service; "none" where none was found
+    double seconds = 0;        ///< between the request and its answer
+  };
+  std::function<void(answered)> on_answered;  ///< grants; empty: nobody asks
+  std::function<void(answered)> on_reported;  ///< reports
+
+  std::function<result<void>(const upload&)> check;  ///< of a grant, before it is signed; empty: all may go on
 
  private:
   struct pending;
   struct memory;
   struct committing;
-  io::task<void> work(std::string key, std::shared_ptr<pending> p, std::string device, wire::storage_token_request r);
+  io::task<void> work(std::shared_ptr<pending> p, std::string device, wire::storage_token_request r);
   io::task<result<wire::storage_token_response>> make(std::string device, wire::storage_token_request r);
   /// Nothing: the service was changed or removed meanwhile, perhaps by another backend on the same database.
   io::task<result<std::optional<wire::storage_token_response>>> make_once(std::string device,
                                                                           wire::storage_token_request r);
-  storage::sign_spec spec_of(const live_service& s, std::string object, const wire::storage_token_request& r) const;
-  io::task<result<wire::storage_token_response>> sign(std::shared_ptr<live_service> s, std::string object,
+  storage::sign_spec spec_of(const live_service& s, const upload& row, const wire::storage_token_request& r) const;
+  io::task<result<wire::storage_token_response>> sign(std::shared_ptr<live_service> s, std::shared_ptr<upload> row,
                                                       wire::storage_token_request r) const;
 
   // Uploads in parts (grant_plans.cc).
@@ -108,6 +123,11 @@ class grants {
   /// Waits for the one commit of this upload that is under way, or starts it. It goes on when the wait is cancelled: a
   /// storage may take minutes.
   io::task<result<void>> commit_once(std::shared_ptr<live_service> s, upload row);
+  /// The type of the service that the device's request means; "none" where there is none.
+  std::string_view type_of(const std::string& device, const wire::storage_token_request& r) const;
+  /// For the audit: the device asked for it, and was told no.
+  void note_refusal(const std::string& device, std::string_view what, const std::optional<std::string>& key,
+                    const error& e);
   result<void> take_token(const std::string& device);
   io::task<result<bool>> settle_report(std::string device, wire::transfer_report r);
   /// For a storage that is asked about an object; the rest is for writing down what came of it.
@@ -127,11 +147,14 @@ class grants {
   io::executor ex_;
   services& services_;
   devices& devices_;
+  policies& policies_;
   ledger& ledger_;
+  audit& audit_;
   const io::clock& clock_;
   grant_limits limits_;
   counters counters_;
   std::unique_ptr<memory> memory_;
+  class provider_changes* changes_ = nullptr;
   std::map<std::string, std::shared_ptr<committing>> commits_;  ///< under way, by grant id
   io::group running_;
 };

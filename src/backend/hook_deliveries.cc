@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "backend/unix_ms.h"
 #include "storage/drivers/requests.h"
 #include "storage/webhook_signature.h"
 
@@ -11,8 +12,6 @@ namespace {
 constexpr milliseconds idle{3'600'000};        // a look at the outbox without a reason
 constexpr milliseconds database_again{5'000};  // after a failure of the database
 constexpr std::size_t answer_max = 1 << 20;    // nobody reads it
-
-std::int64_t to_ms(timestamp t) { return t.time_since_epoch().count(); }
 
 }  // namespace
 
@@ -63,16 +62,23 @@ io::task<void> hook_deliveries::work(std::string hook) {
 }
 
 io::task<result<hook_deliveries::round>> hook_deliveries::next_round(std::string hook) {
-  std::function<result<std::vector<sql::delivery_row>>(sql::connection&)> read =
-      [hook, limit = std::int64_t(context_.limits.batch)](sql::connection& c) {
-        return sql::list_deliveries(c, hook, limit);
+  if (!context_.leads()) co_return round();  // another backend delivers; the outbox is notified when it is our turn
+  // At the end, as the ends of deliveries are: those that share its transaction are not read as due once more.
+  auto rows = std::make_shared<std::vector<sql::delivery_row>>();
+  std::function<result<void>(sql::connection&)> read =
+      [hook, rows, limit = std::int64_t(context_.limits.batch)](sql::connection& c) {
+        c.at_end([hook, rows, limit](sql::connection& last) -> result<void> {
+          TRY(*rows, sql::list_deliveries(last, hook, limit));
+          return {};
+        });
+        return result<void>();
       };
-  CO_TRY(auto rows, co_await context_.db.run<std::vector<sql::delivery_row>>(std::move(read)));
+  CO_CHECK(co_await context_.db.run<void>(std::move(read)));
   round out;
   const auto now = to_ms(context_.clock.now());
   // Later than any wait can be: the wall clock was set back.
   const auto never = now + (context_.limits.retry_most + idle).count();
-  for (auto& row : rows) {
+  for (auto& row : *rows) {
     if (row.next_at <= now || row.next_at > never) {
       out.due.push_back(std::move(row));
     } else if (!out.next) {
@@ -128,15 +134,17 @@ io::task<void> hook_deliveries::record(sql::delivery_row row, result<void> outco
     co_await give_up(std::move(row), outcome.error().message());
     co_return;
   }
-  std::function<result<void>(sql::connection&)> note = [row, now](sql::connection& c) {
-    return sql::finish_delivery(c, row, now);
+  std::function<result<void>(sql::connection&)> note = [row, now](sql::connection& c) -> result<void> {
+    c.at_end([=](sql::connection& last) { return sql::finish_delivery(last, row, now); });
+    return {};
   };
   if (!outcome) {
     ++row.attempts;
     const auto asked = outcome.error().retry_after().value_or(milliseconds(0));
     row.next_at = now + std::max(wait_after(row.attempts), asked).count();
-    note = [row, now, why = outcome.error().message()](sql::connection& c) {
-      return sql::postpone_delivery(c, row, why, now);
+    note = [row, now, why = outcome.error().message()](sql::connection& c) -> result<void> {
+      c.at_end([=](sql::connection& last) { return sql::postpone_delivery(last, row, why, now); });
+      return {};
     };
   }
   const auto noted = co_await context_.db.run<void>(std::move(note));
@@ -147,9 +155,10 @@ io::task<void> hook_deliveries::record(sql::delivery_row row, result<void> outco
 
 io::task<void> hook_deliveries::give_up(sql::delivery_row row, std::string why) {
   spdlog::warn("hook {}: a delivery is given up after {} attempts: {}", row.hook, row.attempts + 1, why);
-  std::function<result<void>(sql::connection&)> drop = [row, why,
-                                                        now = to_ms(context_.clock.now())](sql::connection& c) {
-    return sql::give_up_delivery(c, row, why, now);
+  std::function<result<void>(sql::connection&)> drop =
+      [row, why, now = to_ms(context_.clock.now())](sql::connection& c) -> result<void> {
+    c.at_end([=](sql::connection& last) { return sql::give_up_delivery(last, row, why, now); });
+    return {};
   };
   const auto dropped = co_await context_.db.run<void>(std::move(drop));
   if (!dropped) spdlog::error("hook {}: a delivery cannot be given up: {}", row.hook, dropped.error().message());

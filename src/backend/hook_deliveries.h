@@ -35,6 +35,7 @@ struct hook_deliveries_context {
   const io::clock& clock;
   std::function<std::string(const hook_message&)> write;  ///< as JSON
   delivery_limits limits;
+  std::function<bool()> leads;  ///< deliveries are made while it says so
 };
 
 /// At least once: a delivery leaves the outbox when its receiver has answered 2xx, and goes again where that answer or

@@ -2,41 +2,28 @@
 
 #include <fmt/format.h>
 
+#include "backend/key_rotation.h"
+#include "backend/lines.h"
 #include "backend/service_checks.h"
+#include "backend/unix_ms.h"
 #include "base/encoding.h"
 #include "base/names.h"
+#include "sql/changes_store.h"
 #include "sql/hooks_store.h"
 #include "storage/endpoint.h"
 
 namespace evp::backend {
 namespace {
 
-std::string seal_context(const std::string& name) { return "hook " + name; }
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string out;
-  for (const auto& n : names) out += n + "\n";
-  return out;
-}
-
-std::vector<std::string> split(std::string_view text) {
-  std::vector<std::string> out;
-  for (auto end = text.find('\n'); end != text.npos; end = text.find('\n')) {
-    out.emplace_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
-  }
-  return out;
-}
-
-timestamp from_ms(std::int64_t ms) { return timestamp(milliseconds(ms)); }
+std::string key_context(const std::string& name) { return seal_context({sql::sealed_place::kind::hook, name, ""}); }
 
 hook_view view_of(sql::hook_row r) {
   hook_view out;
   out.name = std::move(r.name);
   out.url = std::move(r.url);
   out.certificate = std::move(r.certificate);
-  out.services = split(r.services);
-  out.states = split(r.states);
+  out.services = from_lines(r.services);
+  out.states = from_lines(r.states);
   out.created_at = from_ms(r.created_at);
   out.updated_at = from_ms(r.updated_at);
   out.pending = std::uint64_t(r.pending);
@@ -49,7 +36,7 @@ hook_view view_of(sql::hook_row r) {
 }
 
 tl::unexpected<error> no_hook(std::string_view name) {
-  return fail(errc::not_found, fmt::format("there is no hook \"{}\"", name.substr(0, 64)));
+  return fail(errc::not_found, fmt::format("there is no hook \"{}\"", local_name(name).substr(0, 64)));
 }
 
 result<void> check_filters(const hook_input& in) {
@@ -71,11 +58,14 @@ result<void> check_filters(const hook_input& in) {
 io::task<result<void>> hooks::load() {
   std::function<result<std::vector<sql::hook_row>>(sql::connection&)> read = sql::list_hooks;
   CO_TRY(const auto rows, co_await context_.db.run<std::vector<sql::hook_row>>(std::move(read)));
+  decltype(live_) live;
   for (const auto& row : rows) {
-    auto key = context_.seals.open_sealed(row.sealed_secret, seal_context(row.name));
+    auto key = context_.seals.open_sealed(row.sealed_secret, key_context(row.name));
     if (!key) co_return fail(std::move(std::move(key).error()).during("hook " + row.name));
-    live_[row.name] = std::make_shared<live_hook>(live_hook{row.url, row.certificate, std::move(*key)});
+    live[row.name] = std::make_shared<live_hook>(live_hook{row.url, row.certificate, std::move(*key)});
   }
+  live_ = std::move(live);
+  context_.outbox.notify();
   co_return result<void>();
 }
 
@@ -99,8 +89,8 @@ io::task<result<std::vector<std::string>>> hooks::check(hook_input in) const {
   co_return warnings;
 }
 
-io::task<result<saved_hook>> hooks::put(std::string name, hook_input in) {
-  if (auto ok = check_name(name, "name"); !ok) co_return fail(std::move(std::move(ok).error()).at("name"));
+io::task<result<saved_hook>> hooks::put(std::string name, hook_input in, origin by) {
+  if (auto ok = check_scoped_name(name, "name"); !ok) co_return fail(std::move(std::move(ok).error()).at("name"));
   CO_TRY(auto warnings, co_await check(in));
   if (!live_.contains(name) && live_.size() >= max_hooks)
     co_return fail(errc::too_large, fmt::format("there are {} hooks already, more are not possible", max_hooks));
@@ -108,14 +98,19 @@ io::task<result<saved_hook>> hooks::put(std::string name, hook_input in) {
   sql::hook_row row;
   row.name = name;
   row.url = in.url;
-  row.sealed_secret = context_.seals.seal(in.key, seal_context(name));
+  row.sealed_secret = context_.seals.seal(in.key, key_context(name));
   row.certificate = in.certificate;
-  row.services = joined(in.services);
-  row.states = joined(in.states);
+  row.services = to_lines(in.services);
+  row.states = to_lines(in.states);
   row.created_at = row.updated_at = now;
   auto is_new = std::make_shared<bool>(false);
-  std::function<result<sql::hook_row>(sql::connection&)> store = [row, is_new](sql::connection& c) {
+  auto note = done_now(context_.clock, by, action::hook_set, kind::hook, name);
+  std::function<result<sql::hook_row>(sql::connection&)> store =
+      [row, is_new, note, key = context_.seals.id()](sql::connection& c) -> result<sql::hook_row> {
+    CHECK(sql::check_master_key_id(c, key));
+    sql::note_change(c, "hook", row.name);
     return sql::put_hook(c, row).and_then([&](bool fresh) -> result<sql::hook_row> {
+      c.note(note);
       *is_new = fresh;
       TRY(auto stored, sql::find_hook(c, row.name));
       return *std::move(stored);
@@ -140,16 +135,33 @@ io::task<result<hook_view>> hooks::get(std::string name) {
   co_return view_of(*std::move(row));
 }
 
-io::task<result<std::vector<hook_view>>> hooks::list() {
+io::task<result<std::vector<hook_view>>> hooks::list(std::string tenant) {
   std::function<result<std::vector<sql::hook_row>>(sql::connection&)> read = sql::list_hooks;
   CO_TRY(auto rows, co_await context_.db.run<std::vector<sql::hook_row>>(std::move(read)));
   std::vector<hook_view> out;
-  for (auto& r : rows) out.push_back(view_of(std::move(r)));
+  for (auto& r : rows)
+    if (tenant_of(r.name) == tenant) out.push_back(view_of(std::move(r)));
   co_return out;
 }
 
-io::task<result<void>> hooks::remove(std::string name) {
-  std::function<result<bool>(sql::connection&)> drop = [name](sql::connection& c) { return sql::remove_hook(c, name); };
+io::task<result<hooks::totals>> hooks::count() {
+  std::function<result<std::vector<sql::hook_row>>(sql::connection&)> read = sql::list_hooks;
+  CO_TRY(const auto rows, co_await context_.db.run<std::vector<sql::hook_row>>(std::move(read)));
+  totals out;
+  for (const auto& r : rows) {
+    out.pending += std::uint64_t(r.pending);
+    out.delivered += std::uint64_t(r.delivered);
+    out.given_up += std::uint64_t(r.given_up);
+  }
+  co_return out;
+}
+
+io::task<result<void>> hooks::remove(std::string name, origin by) {
+  std::function<result<bool>(sql::connection&)> drop =
+      [name, note = done_now(context_.clock, by, action::hook_remove, kind::hook, name)](sql::connection& c) {
+        sql::note_change(c, "hook", name);
+        return noted(c, note, sql::remove_hook(c, name));
+      };
   CO_TRY(const bool removed, co_await context_.db.run<bool>(std::move(drop)));
   live_.erase(name);
   context_.outbox.notify();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/audit.h"
 #include "backend/ledger.h"
 #include "backend/sealing.h"
 
@@ -60,7 +61,7 @@ struct hooks_context {
   std::function<io::task<result<std::string>>(std::string endpoint)> check_endpoint;
 };
 
-/// Confined to its executor.
+/// Confined to its executor. Each change is recorded in the audit, in its transaction, as done by `by`.
 class hooks {
  public:
   static constexpr std::size_t max_hooks = 32;  ///< each finished upload is matched with all of them
@@ -69,18 +70,27 @@ class hooks {
 
   explicit hooks(hooks_context context) : context_(std::move(context)) {}
 
-  /// Reads all hooks. Once, before anything else. Errors: the database's, data_corrupt (the master key is another).
+  /// Reads all hooks: before anything else, and when another backend has changed some. Errors: the database's,
+  /// data_corrupt (the master key is another).
   io::task<result<void>> load();
+  /// Names of hooks are scoped ones (base/names.h); a hook is told of its own tenant's uploads only. Those of services
+  /// in its filter are local.
+  ///
   /// Makes the hook, or replaces it whole; what waits in the outbox stays, and goes to the new URL under the new
   /// secret. Errors, all leaving nothing stored: invalid_argument at a field, permission_denied at "url" (forbidden
   /// address), too_large (max_hooks), the database's.
-  io::task<result<saved_hook>> put(std::string name, hook_input in);
+  io::task<result<saved_hook>> put(std::string name, hook_input in, origin by = origin());
   /// Errors: not_found, the database's.
   io::task<result<hook_view>> get(std::string name);
-  /// By name. Errors: the database's.
-  io::task<result<std::vector<hook_view>>> list();
+  /// The tenant's, by name. Errors: the database's.
+  io::task<result<std::vector<hook_view>>> list(std::string tenant = {});
+  struct totals {
+    std::uint64_t pending = 0, delivered = 0, given_up = 0;
+  };
+  /// Over the hooks of all tenants, for metrics. Errors: the database's.
+  io::task<result<totals>> count();
   /// Deliveries that are still to be made are dropped. Errors: not_found, the database's.
-  io::task<result<void>> remove(std::string name);
+  io::task<result<void>> remove(std::string name, origin by = origin());
 
   /// Null when there is none of that name.
   std::shared_ptr<const live_hook> find(std::string_view name) const;

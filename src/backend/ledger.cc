@@ -2,9 +2,15 @@
 
 #include <algorithm>
 
+#include "backend/blocks.h"
+#include "backend/devices.h"
+#include "backend/live_grants.h"
+#include "backend/quotas.h"
+#include "backend/unix_ms.h"
 #include "base/crypto.h"
+#include "base/names.h"
 #include "sql/hooks_store.h"
-#include "sql/services_store.h"
+#include "sql/provider_changes_store.h"
 
 namespace evp::backend {
 namespace {
@@ -14,6 +20,7 @@ constexpr std::string_view sortable =
     "0123456789abcdefghijklmnopqrstuv";      // base32hex (RFC 4648, 7) sorts as its numbers
 constexpr std::size_t time_characters = 10;  // 50 bits of milliseconds
 constexpr milliseconds more_offline_after{60'000};
+constexpr milliseconds recent{26 * 3'600'000};  // what lives and is older is in an index of its own
 
 std::string time_prefix(timestamp t) {
   auto ms = std::uint64_t(std::max<std::int64_t>(0, t.time_since_epoch().count()));
@@ -22,8 +29,16 @@ std::string time_prefix(timestamp t) {
   return out;
 }
 
-std::int64_t to_ms(timestamp t) { return t.time_since_epoch().count(); }
-timestamp from_ms(std::int64_t ms) { return timestamp(milliseconds(ms)); }
+/// Drawn for many ids at once: a draw costs much, however short. No secret.
+std::string random_part() {
+  constexpr std::size_t characters = 16, ids = 64;
+  thread_local std::string drawn;
+  if (drawn.empty()) drawn = random_id(characters * ids);
+  auto out = drawn.substr(drawn.size() - characters);
+  drawn.resize(drawn.size() - characters);
+  return out;
+}
+
 std::optional<std::int64_t> signed_size(const std::optional<std::uint64_t>& n) {
   if (!n) return std::nullopt;
   return std::int64_t(std::min<std::uint64_t>(*n, INT64_MAX));
@@ -55,7 +70,12 @@ sql::upload_row to_row(const upload& u) {
           .verify = std::string(to_string(u.verify)),
           .parts_id = u.parts_id,
           .part_bytes = std::int64_t(u.part_bytes),
-          .offline = u.offline};
+          .offline = u.offline,
+          .asked_service = u.asked_service,
+          .change_id = u.change_id,
+          .max_size = std::int64_t(u.max_size.value_or(0)),
+          .quota_bytes = std::int64_t(u.quota_bytes),
+          .content_type = u.content_type};
 }
 
 upload from_row(sql::upload_row r) {
@@ -80,7 +100,13 @@ upload from_row(sql::upload_row r) {
           .verify = verification_from_string(r.verify).value_or(verification::head),
           .parts_id = std::move(r.parts_id),
           .part_bytes = std::uint64_t(r.part_bytes),
-          .offline = r.offline};
+          .offline = r.offline,
+          .asked_service = std::move(r.asked_service),
+          .change_id = std::move(r.change_id),
+          .asked = {},
+          .max_size = r.max_size > 0 ? std::optional(std::uint64_t(r.max_size)) : std::nullopt,
+          .quota_bytes = std::uint64_t(r.quota_bytes),
+          .content_type = std::move(r.content_type)};
 }
 
 std::vector<upload> from_rows(std::vector<sql::upload_row> rows) {
@@ -88,6 +114,31 @@ std::vector<upload> from_rows(std::vector<sql::upload_row> rows) {
   out.reserve(rows.size());
   for (auto& r : rows) out.push_back(from_row(std::move(r)));
   return out;
+}
+
+/// Whether the row's grant may be given, as of the last commit and until the end of this one: false where its service
+/// or what the policies are is another by now. Errors: permission_denied.
+result<bool> may_grant(sql::connection& c, const sql::upload_row& row, const grant_terms& terms,
+                       const sql::service_asked_for& asked = {}) {
+  // What is counted is counted of a device one at a time.
+  const bool is_counted = row.offline || terms.grants_per_minute || terms.bytes_per_day;
+  TRY(const auto device, sql::hold_device(c, row.device, is_counted));
+  if (!device || device->blocked) return fail(refusal_of_device(device.has_value()));
+  if (device->group != terms.group) return false;
+  TRY(const auto blocks, sql::may_sign(c, row, asked, {std::string(tenant_of(row.device)), terms.policy_epoch}));
+  if (blocks && *blocks > 0) CHECK(check_blocks(c, row));
+  return blocks.has_value();
+}
+
+/// At the end of the transaction: numbers the change.
+void append_event(sql::connection& c, const std::string& grant_id, const std::string& before, const std::string& state,
+                  const std::string& reason, std::int64_t at) {
+  c.at_end([=](sql::connection& last) { return sql::append_upload_event(last, grant_id, before, state, reason, at); });
+}
+
+audit_record note_of(const io::clock& clock, const upload& u, std::string_view what) {
+  return done_now(clock, of_device(u.device), what, kind::object, u.service_name + "/" + u.object,
+                  "grant=" + u.grant_id + (u.asked_service.empty() ? "" : " asked=" + u.asked_service));
 }
 
 }  // namespace
@@ -111,22 +162,32 @@ upload_event event_of(sql::upload_event_row row) {
   return {std::uint64_t(row.sequence), from_row(std::move(row.upload))};
 }
 
-std::string ledger::new_id() const { return time_prefix(clock_.now()) + random_id(16); }
+std::string ledger::new_id() const { return time_prefix(clock_.now()) + random_part(); }
 
-io::task<result<bool>> ledger::issue(upload u, std::size_t max_offline) {
-  std::function<result<bool>(sql::connection&)> insert = [row = to_row(u),
-                                                          max_offline](sql::connection& c) -> result<bool> {
-    TRY(const bool current, sql::is_current_service(c, row.service_id, row.service_revision));
+result<void> ledger::check_reachable() const {
+  if (std::chrono::steady_clock::now() - db_.reached_at() <= unreachable_after) return {};
+  return fail(error(errc::unavailable, "the database is out of reach: try again").after(unreachable_after));
+}
+
+io::task<result<bool>> ledger::issue(upload u, grant_terms terms) {
+  std::function<result<bool>(sql::connection&)> insert =
+      [row = to_row(u), terms, asked = u.asked,
+       note =
+           note_of(clock_, u, u.is_get ? action::grant_get : action::grant_put)](sql::connection& c) -> result<bool> {
+    TRY(const bool current, may_grant(c, row, terms, asked));
     if (!current) return false;
     if (row.offline) {
       TRY(const auto unused, sql::count_offline_grants(c, row.device, row.issued_at));
-      if (std::uint64_t(unused) >= max_offline)
+      if (std::uint64_t(unused) >= terms.max_offline)
         return fail(error(errc::rate_limited,
                           "this device has " + std::to_string(unused) + " offline grants already that it has not used")
                         .after(more_offline_after));
     }
+    CHECK(take_quota(c, row, terms));
     CHECK(sql::insert_upload(c, row));
-    CHECK(sql::append_upload_event(c, row.grant_id, row.state, row.reason, row.updated_at));
+    append_event(c, row.grant_id, "", row.state, row.reason, row.updated_at);
+    sql::count_granted(c, row);
+    c.note(note);
     return true;
   };
   auto outcome = co_await db_.run<bool>(std::move(insert));
@@ -140,18 +201,28 @@ io::task<result<bool>> ledger::settle(upload_outcome o) {
   auto put = std::make_shared<std::int64_t>(0);  // deliveries
   std::function<result<bool>(sql::connection&)> move = [change, state = o.state, by_device = o.by_device,
                                                         put](sql::connection& c) -> result<bool> {
-    TRY(const auto before, sql::find_upload(c, change.grant_id));
+    *put = 0;
+    TRY(const auto before, sql::hold_upload(c, change.grant_id));
     TRY(const bool moved, sql::change_upload(c, change));
     if (!moved || !before || before->state == change.state) return moved;
-    const auto uploaded = to_string(upload_state::uploaded);
-    if (by_device && before->state == to_string(upload_state::issued) && change.state != uploaded)
-      CHECK(sql::append_upload_event(c, change.grant_id, std::string(uploaded), "", change.updated_at));
-    TRY(const auto sequence,
-        sql::append_upload_event(c, change.grant_id, change.state, change.reason, change.updated_at));
+    sql::count_moved(c, *before, change.state, change.updated_at);
+    CHECK(correct_quota(c, *before, state, change.size_bytes));
+    const std::string uploaded(to_string(upload_state::uploaded));
+    auto from = before->state;
+    if (by_device && from == to_string(upload_state::issued) && change.state != uploaded) {
+      append_event(c, change.grant_id, from, uploaded, "", change.updated_at);
+      from = uploaded;
+    }
+    append_event(c, change.grant_id, from, change.state, change.reason, change.updated_at);
     const auto verify = verification_from_string(before->verify).value_or(verification::head);
     if (before->operation != "put" || !is_finished(state, verify)) return true;
-    TRY(*put, sql::insert_deliveries(c, sequence, before->service_name, change.state, change.updated_at,
-                                     max_pending_deliveries));
+    c.at_end([change, put, service = before->service_name,
+              asked = before->asked_service](sql::connection& last) -> result<void> {
+      TRY(const auto numbered, sql::find_event_sequence(last));
+      TRY(*put, sql::insert_deliveries(last, numbered.newest, service, asked, change.state, change.updated_at,
+                                       max_pending_deliveries));
+      return {};
+    });
     return true;
   };
   auto outcome = co_await db_.run<bool>(std::move(move));
@@ -160,9 +231,15 @@ io::task<result<bool>> ledger::settle(upload_outcome o) {
   co_return outcome;
 }
 
-io::task<result<void>> ledger::prolong(std::string grant_id, timestamp expires_at) {
-  std::function<result<bool>(sql::connection&)> move = [grant_id, expires_at](sql::connection& c) {
-    return sql::prolong_upload(c, grant_id, to_ms(expires_at));
+io::task<result<void>> ledger::prolong(upload u, timestamp expires_at, grant_terms terms) {
+  std::function<result<bool>(sql::connection&)> move =
+      [id = u.grant_id, expires_at, terms,
+       note = note_of(clock_, u, action::grant_renew)](sql::connection& c) -> result<bool> {
+    TRY(const auto row, sql::find_upload(c, id));
+    if (!row) return false;
+    TRY(const bool current, may_grant(c, *row, terms));
+    if (!current) return false;
+    return noted(c, note, sql::prolong_upload(c, id, to_ms(expires_at)));
   };
   CO_TRY(const bool open, co_await db_.run<bool>(std::move(move)));
   if (!open) co_return fail(errc::not_found, "the upload has ended already");
@@ -175,6 +252,7 @@ io::task<result<page<upload>>> ledger::list(upload_filter f, page_request r) {
   if (r.cursor.size() > 64)
     co_return fail(errc::invalid_argument, "cursor", "cursor must be the one of the page before");
   sql::upload_query q;
+  if (!f.all_tenants) q.tenant = f.tenant;
   q.device = f.device;
   q.service_name = f.service;
   if (f.state) q.state = std::string(to_string(*f.state));
@@ -204,12 +282,12 @@ io::task<result<upload>> ledger::get(std::string grant_id) {
 
 io::task<result<live_grants>> ledger::live(std::string device) {
   std::function<result<sql::live_grants_row>(sql::connection&)> read =
-      [device, now = to_ms(clock_.now())](sql::connection& c) { return sql::find_live_grants(c, device, now); };
+      [device, now = to_ms(clock_.now()), from = time_prefix(clock_.now() - recent)](sql::connection& c) {
+        return sql::find_live_grants(c, device, now, from);
+      };
   CO_TRY(const auto found, co_await db_.run<sql::live_grants_row>(std::move(read)));
   live_grants out;
-  out.count = std::uint64_t(found.count);
-  out.offline = std::uint64_t(found.offline);
-  if (found.count > 0) out.last_expires_at = from_ms(found.last_expires_at);
+  add_to(out, found);
   co_return out;
 }
 
@@ -232,6 +310,7 @@ io::task<result<std::vector<upload>>> ledger::overdue(timestamp before, std::siz
 io::task<result<upload_events>> ledger::events(upload_filter f, std::uint64_t after) {
   sql::event_query q;
   q.after = std::int64_t(std::min<std::uint64_t>(after, INT64_MAX));
+  if (!f.all_tenants) q.tenant = f.tenant;
   q.device = f.device;
   q.service_name = f.service;
   if (f.state) q.state = std::string(to_string(*f.state));
@@ -271,11 +350,16 @@ io::task<result<void>> ledger::move_reader(std::string name, std::uint64_t posit
 }
 
 io::task<result<std::size_t>> ledger::forget(timestamp before) {
-  std::function<result<std::int64_t>(sql::connection&)> drop = [before](sql::connection& c) {
-    return sql::forget_uploads(c, to_ms(before), time_prefix(before), std::int64_t(max_forgotten));
+  auto forgotten = std::make_shared<std::int64_t>(0);
+  std::function<result<void>(sql::connection&)> drop = [before, forgotten](sql::connection& c) -> result<void> {
+    c.at_end([=](sql::connection& last) -> result<void> {
+      TRY(*forgotten, sql::forget_uploads(last, to_ms(before), time_prefix(before), std::int64_t(max_forgotten)));
+      return {};
+    });
+    return {};
   };
-  CO_TRY(const auto forgotten, co_await db_.run<std::int64_t>(std::move(drop)));
-  co_return std::size_t(forgotten);
+  CO_CHECK(co_await db_.run<void>(std::move(drop)));
+  co_return std::size_t(*forgotten);
 }
 
 io::task<result<std::array<std::uint64_t, 5>>> ledger::count() {

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/audit.h"
+#include "backend/grant_terms.h"
 #include "backend/page.h"
 #include "backend/signal.h"
 #include "backend/verification.h"
@@ -47,6 +49,13 @@ struct upload {
   std::string parts_id;          ///< the storage's id of an upload in parts; empty: in one piece
   std::uint64_t part_bytes = 0;  ///< of each part but the last
   bool offline = false;          ///< its grant is one that the device keeps for later
+  std::string asked_service;     ///< which the device asked for, where a change of provider led to another
+  std::string change_id;         ///< the change of provider that counts it; empty: none
+  sql::service_asked_for asked;  ///< of a new grant only
+  // By the policy of when it was granted:
+  std::optional<std::uint64_t> max_size;
+  std::uint64_t quota_bytes = 0;  ///< counted to the device's day; 0: not counted
+  std::string content_type;       ///< that the object is to have; empty: any
 };
 
 /// What a device holds that is good still, used or not: a signature cannot be taken back.
@@ -56,6 +65,8 @@ struct live_grants {
 };
 
 struct upload_filter {
+  std::string tenant;        ///< empty: the installation's own
+  bool all_tenants = false;  ///< for the program itself
   std::optional<std::string> device, service;
   std::optional<upload_state> state;
   std::optional<timestamp> since;  ///< issued at or after
@@ -88,6 +99,7 @@ struct upload_events {
 /// Confined to its executor.
 class ledger {
  public:
+  static constexpr milliseconds unreachable_after{2'000};          ///< two looks at the database have failed
   static constexpr std::size_t max_events = 100;                   ///< that one read looks at
   static constexpr std::int64_t max_pending_deliveries = 100'000;  ///< of one hook: a day of one a second
   static constexpr std::size_t max_forgotten = 200;  ///< at once: the database does nothing else meanwhile
@@ -98,16 +110,23 @@ class ledger {
   /// A new grant id: it sorts by time, and 80 of its bits are random.
   std::string new_id() const;
 
-  /// Returns once the row is durable. False, and nothing written: its service is not, or no more, in the database at
-  /// that revision; that is asked in the same transaction, and so is, for an offline grant, whether the device has less
-  /// than `max_offline` that live and are not used. Errors: rate_limited (it has as many), the database's.
-  io::task<result<bool>> issue(upload u, std::size_t max_offline = SIZE_MAX);
+  /// Errors: unavailable with retry_after, where the database has not answered for unreachable_after: what would be
+  /// asked of it had better be refused at once. Never of a database that is this program's own.
+  result<void> check_reachable() const;
+
+  /// Returns once the row is durable, and with it the audit's record of the grant. False, and nothing written: its
+  /// service is not, or no more, in the database at that revision, or the policies or the device's group are others
+  /// than `terms` say. That is asked in the same transaction, so that whatever was committed before it counts; so is
+  /// whether the device may ask, and has not used up what `terms` give it. Errors: permission_denied (removed or
+  /// blocked), rate_limited (it has), the database's.
+  io::task<result<bool>> issue(upload u, grant_terms terms = {});
   /// Moves the row on, unless it is in a final state. A change of state is numbered, and where it ends the upload of a
   /// file it is put into the outbox for the hooks, all in one transaction. True when it moved. Errors: the database's.
   io::task<result<bool>> settle(upload_outcome o);
-  /// Gives an open upload in parts more time. Errors: not_found (it is open no more, or its service has changed), the
-  /// database's.
-  io::task<result<void>> prolong(std::string grant_id, timestamp expires_at);
+  /// Gives an open upload in parts more time, where a new grant would be given too, and records that in the audit.
+  /// Errors: not_found (it is open no more, or its service has changed, or `terms` hold no more), permission_denied,
+  /// the database's.
+  io::task<result<void>> prolong(upload u, timestamp expires_at, grant_terms terms = {});
   /// Newest first. Errors: invalid_argument at "limit" or "cursor", the database's.
   io::task<result<page<upload>>> list(upload_filter f, page_request r);
   /// Errors: not_found, the database's.

@@ -9,6 +9,7 @@
 
 #include "base/encoding.h"
 #include "base/names.h"
+#include "sql/changes_store.h"
 #include "sql/deployments_store.h"
 #include "sql/modules_store.h"
 
@@ -37,8 +38,8 @@ result<void> make_durable(int fd, const io::fs::path& from, const io::fs::path& 
 
 }  // namespace
 
-module_upload::module_upload(modules& owner, std::string id, io::fs::path path, io::unique_fd fd)
-    : owner_(owner), id_(std::move(id)), path_(std::move(path)), fd_(std::move(fd)) {
+module_upload::module_upload(modules& owner, std::string id, io::fs::path path, io::unique_fd fd, origin by)
+    : owner_(owner), by_(std::move(by)), id_(std::move(id)), path_(std::move(path)), fd_(std::move(fd)) {
   ++owner_.uploads_;
 }
 
@@ -76,8 +77,10 @@ io::task<result<module_view>> module_upload::finish() {
   finished_ = true;
   if (auto already = known()) co_return std::move(*already);
   sql::module_row row{made.id, std::int64_t(made.size_bytes), made.sha256, made.created_at.time_since_epoch().count()};
-  std::function<result<void>(sql::connection&)> insert = [row](sql::connection& c) {
-    return sql::insert_module(c, row);
+  auto note = done_now(owner_.c_.clock, by_, action::module_upload, kind::module_file, id_, "sha256=" + made.sha256);
+  std::function<result<void>(sql::connection&)> insert = [row, note](sql::connection& c) {
+    sql::note_change(c, "module", row.id);
+    return noted(c, note, sql::insert_module(c, row));
   };
   const auto stored = co_await owner_.c_.db.run<void>(std::move(insert));
   if (!stored) {
@@ -92,10 +95,8 @@ modules::modules(context c) : c_(std::move(c)) {}
 
 io::task<result<void>> modules::load() {
   CO_CHECK(io::make_directories(c_.folder));
-  std::function<result<std::vector<sql::module_row>>(sql::connection&)> read = sql::list_modules;
-  CO_TRY(const auto rows, co_await c_.db.run<std::vector<sql::module_row>>(std::move(read)));
-  for (const auto& r : rows)
-    all_[r.id] = {r.id, std::uint64_t(r.size_bytes), r.sha256, timestamp(milliseconds(r.created_at))};
+  CO_CHECK(co_await refresh());
+  if (c_.db.is_shared()) co_return result<void>();  // the folder may be another's too, who is writing to it now
   std::error_code ec;
   for (const auto& f : io::fs::directory_iterator(c_.folder, ec)) {
     std::error_code ignored;
@@ -104,8 +105,18 @@ io::task<result<void>> modules::load() {
   co_return result<void>();
 }
 
-result<std::unique_ptr<module_upload>> modules::begin(std::string id) {
-  if (auto ok = check_name(id, "a module's id"); !ok) return fail(std::move(std::move(ok).error()).at("id"));
+io::task<result<void>> modules::refresh() {
+  std::function<result<std::vector<sql::module_row>>(sql::connection&)> read = sql::list_modules;
+  CO_TRY(const auto rows, co_await c_.db.run<std::vector<sql::module_row>>(std::move(read)));
+  decltype(all_) all;
+  for (const auto& r : rows)
+    all[r.id] = {r.id, std::uint64_t(r.size_bytes), r.sha256, timestamp(milliseconds(r.created_at))};
+  all_ = std::move(all);
+  co_return result<void>();
+}
+
+result<std::unique_ptr<module_upload>> modules::begin(std::string id, origin by) {
+  if (auto ok = check_scoped_name(id, "a module's id"); !ok) return fail(std::move(std::move(ok).error()).at("id"));
   if (all_.size() >= max_modules)
     return fail(errc::too_large, "this backend's number of modules is reached: remove some");
   if (uploads_ >= max_uploads)
@@ -113,12 +124,14 @@ result<std::unique_ptr<module_upload>> modules::begin(std::string id) {
   auto path = c_.folder / (std::string(upload_prefix) + random_id());
   io::unique_fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return fail(errno_error(errno, "make the module's file"));
-  return std::unique_ptr<module_upload>(new module_upload(*this, std::move(id), std::move(path), std::move(fd)));
+  return std::unique_ptr<module_upload>(
+      new module_upload(*this, std::move(id), std::move(path), std::move(fd), std::move(by)));
 }
 
-std::vector<module_view> modules::list() const {
+std::vector<module_view> modules::list(std::string_view tenant) const {
   std::vector<module_view> out;
-  for (const auto& [id, m] : all_) out.push_back(m);
+  for (const auto& [id, m] : all_)
+    if (tenant_of(id) == tenant) out.push_back(m);
   return out;
 }
 
@@ -128,17 +141,21 @@ result<module_view> modules::get(std::string_view id) const {
   return found->second;
 }
 
-io::task<result<void>> modules::remove(std::string id) {
+io::task<result<void>> modules::remove(std::string id, origin by) {
   const auto found = all_.find(id);
   if (found == all_.end()) co_return no_module();
   const auto gone = found->second;
-  std::function<result<void>(sql::connection&)> drop = [id](sql::connection& c) -> result<void> {
-    TRY(const auto users, sql::devices_using_module(c, id, 3));
+  std::function<result<void>(sql::connection&)> drop = [id, note = done_now(c_.clock, by, action::module_remove,
+                                                                            kind::module_file,
+                                                                            id)](sql::connection& c) -> result<void> {
+    TRY(auto users, sql::devices_using_module(c, id, 3));
+    for (auto& u : users) u = local_name(u);  // of the module's tenant, all of them
     if (!users.empty())
       return fail(errc::failed_precondition,
                   fmt::format("the module is deployed on {}{}: change those deployments first", fmt::join(users, ", "),
                               users.size() == 3 ? " and perhaps more" : ""));
-    return sql::remove_module(c, id).map([](bool) {});
+    sql::note_change(c, "module", id);
+    return noted(c, note, sql::remove_module(c, id)).map([](bool) {});
   };
   CO_CHECK(co_await c_.db.run<void>(std::move(drop)));
   all_.erase(id);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/audit.h"
 #include "base/crypto.h"
 #include "io/clock.h"
 #include "io/files.h"
@@ -42,8 +43,9 @@ class module_upload {
 
  private:
   friend class modules;
-  explicit module_upload(modules& owner, std::string id, io::fs::path path, io::unique_fd fd);
+  explicit module_upload(modules& owner, std::string id, io::fs::path path, io::unique_fd fd, origin by);
   modules& owner_;
+  origin by_;
   std::string id_;
   io::fs::path path_;
   io::unique_fd fd_;
@@ -52,7 +54,7 @@ class module_upload {
   bool finished_ = false;
 };
 
-/// Confined to its executor.
+/// Confined to its executor. Each change is recorded in the audit, in its transaction, as done by `by`.
 class modules {
  public:
   static constexpr std::uint64_t max_module_bytes = 256ULL << 20;
@@ -74,15 +76,17 @@ class modules {
   void set_signing_key(secret key) { c_.signing_key = std::move(key); }
   /// Reads all rows and removes what an interrupted upload left. Errors: the database's, errno's.
   io::task<result<void>> load();
+  /// Reads the rows again: another backend on the database has changed some. Errors: the database's.
+  io::task<result<void>> refresh();
 
   /// Errors: invalid_argument at "id", too_large (max_modules), rate_limited (max_uploads), errno's.
-  result<std::unique_ptr<module_upload>> begin(std::string id);
+  result<std::unique_ptr<module_upload>> begin(std::string id, origin by = origin());
   /// By id.
-  std::vector<module_view> list() const;
+  std::vector<module_view> list(std::string_view tenant = {}) const;
   /// Errors: not_found.
   result<module_view> get(std::string_view id) const;
   /// Errors: not_found, failed_precondition (a deployment uses it), the database's.
-  io::task<result<void>> remove(std::string id);
+  io::task<result<void>> remove(std::string id, origin by = origin());
 
   /// "<base_url>/modules/<id>?exp=<Unix seconds>&sig=<base64url>", valid for url_lifetime. Errors: not_found.
   result<secret> signed_url(std::string_view id) const;

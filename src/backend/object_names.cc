@@ -10,24 +10,24 @@
 namespace evp::backend {
 namespace {
 
-constexpr std::string_view field = "objectNameTemplate";
-constexpr std::string_view known = "{device} {module} {name} {yyyy} {MM} {dd}";
-
-tl::unexpected<error> refuse(std::string message) {
-  return fail(errc::invalid_argument, std::string(field), std::move(message));
-}
+constexpr std::string_view known = "{tenant} {group} {device} {module} {name} {yyyy} {MM} {dd}";
 
 }  // namespace
 
-result<object_name_template> object_name_template::parse(std::string_view text) {
-  static constexpr std::array<std::pair<std::string_view, kind>, 6> placeholders{{{"device", kind::device},
+result<object_name_template> object_name_template::parse(std::string_view text, std::string_view field) {
+  const auto refuse = [field](std::string_view message) {
+    return fail(errc::invalid_argument, std::string(field), fmt::format("{} {}", field, message));
+  };
+  static constexpr std::array<std::pair<std::string_view, kind>, 8> placeholders{{{"tenant", kind::tenant},
+                                                                                  {"group", kind::group},
+                                                                                  {"device", kind::device},
                                                                                   {"module", kind::module},
                                                                                   {"name", kind::name},
                                                                                   {"yyyy", kind::year},
                                                                                   {"MM", kind::month},
                                                                                   {"dd", kind::day}}};
   if (text.empty() || text.size() > max_template_bytes)
-    return refuse(fmt::format("objectNameTemplate must have 1 to {} bytes", max_template_bytes));
+    return refuse(fmt::format("must have 1 to {} bytes", max_template_bytes));
   object_name_template out;
   out.text_ = text;
   int names = 0;
@@ -39,22 +39,21 @@ result<object_name_template> object_name_template::parse(std::string_view text) 
       continue;
     }
     const auto end = text.find('}');
-    if (text[0] == '}' || end == text.npos) return refuse("objectNameTemplate has a brace without its partner");
+    if (text[0] == '}' || end == text.npos) return refuse("has a brace without its partner");
     const auto word = text.substr(1, end - 1);
     const auto* found =
         std::find_if(placeholders.begin(), placeholders.end(), [&](const auto& p) { return p.first == word; });
-    if (found == placeholders.end())
-      return refuse(fmt::format("objectNameTemplate has an unknown placeholder; there are {}", known));
+    if (found == placeholders.end()) return refuse(fmt::format("has an unknown placeholder; there are {}", known));
     out.pieces_.push_back({found->second, {}});
     out.has_device_ |= found->second == kind::device;
     names += found->second == kind::name;
     text.remove_prefix(end + 1);
   }
-  if (names != 1) return refuse("objectNameTemplate must have {name} exactly once");
+  if (names != 1) return refuse("must have {name} exactly once");
   // What cannot become an object's name with the plainest of parts never will.
-  if (!out.expand({"d", "m", "d/n", timestamp{}}))
+  if (!out.expand({"d", "m", "d/n", timestamp{}, "t", "g"}))
     return refuse(
-        "objectNameTemplate does not give usable names: no empty, \".\" or \"..\" segments, backslashes or control "
+        "does not give usable names: no empty, \".\" or \"..\" segments, backslashes or control "
         "characters");
   return out;
 }
@@ -70,6 +69,13 @@ result<std::string> object_name_template::expand(const name_parts& parts) const 
   for (const piece& p : pieces_) {
     switch (p.what) {
       case kind::literal: out += p.text; break;
+      case kind::tenant: out += parts.tenant; break;
+      case kind::group:
+        if (parts.group.empty())
+          return fail(errc::failed_precondition, "group",
+                      "names of this storage hold the device's group, and this device is in none");
+        out += parts.group;
+        break;
       case kind::device: out += parts.device; break;
       case kind::module: out += parts.module; break;
       case kind::name: out += parts.name; break;

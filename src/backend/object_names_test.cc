@@ -19,6 +19,14 @@ TEST(object_names, dates_are_utc_with_leading_zeros) {
   EXPECT_EQ(t.expand(parts("a")).value(), "2026/03/07/cam-1/a");
 }
 
+TEST(object_names, a_group_stands_for_the_devices_and_a_device_without_one_is_refused) {
+  const auto t = object_name_template::parse("{group}/{device}/{name}").value();
+  auto in_group = parts("a");
+  in_group.group = "gates";
+  EXPECT_EQ(t.expand(in_group).value(), "gates/cam-1/a");
+  EXPECT_EQ(t.expand(parts("a")).error().code(), errc::failed_precondition);
+}
+
 TEST(object_names, without_device_in_the_template_the_name_must_begin_with_the_device) {
   const auto t = object_name_template::parse("raw/{name}").value();
   EXPECT_EQ(t.expand(parts("cam-1/a")).value(), "raw/cam-1/a");
@@ -51,7 +59,7 @@ TEST(object_names, the_whole_name_has_a_bound) {
 }
 
 TEST(object_names, unusable_templates_are_refused_at_their_field) {
-  for (const auto* text : {"", "{device}", "{tenant}/{name}", "{device}/{name", "{name}}", "{name}/{name}", "/{name}",
+  for (const auto* text : {"", "{device}", "{nobody}/{name}", "{device}/{name", "{name}}", "{name}/{name}", "/{name}",
                            "{device}//{name}", "../{name}", "a\\{name}"}) {
     const auto r = object_name_template::parse(text);
     ASSERT_FALSE(r) << text;

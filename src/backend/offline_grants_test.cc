@@ -41,7 +41,7 @@ struct offline_grants_test : world {
   }
   upload row(const std::string& grant) { return run(b_->ledger.get(grant)).value(); }
   std::size_t rows() { return run(b_->ledger.list({}, {})).value().items.size(); }
-  live_grants block() { return run(b_->block_device("cam-1")).value().grants; }
+  live_grants block() { return run(block_device(*b_, "cam-1")).value().rest.grants; }
   int last_ = 0;
 };
 

@@ -1,34 +1,23 @@
 // Two backends on one database: what one changes, the other grants by at once.
-#include "backend/test_world.h"
+#include "backend/test_replicas.h"
 
 namespace evp::backend {
 namespace {
 
 using testing::HasSubstr;
 
-struct replicas_test : world {
-  void SetUp() override {
-    add_default_service();
-    add_device();
-    other_ = std::move(b_);
-    open();
-  }
-  void TearDown() override {
-    close();
-    b_ = std::move(other_);
-  }
-  wire::storage_token_response issue(backend& by, wire::storage_token_request r) {
-    return run(by.grants.issue("cam-1", std::move(r), wire::dialect::evp2));
-  }
+struct replicas_test : two_backends, testing::WithParamInterface<const char*> {
+  void SetUp() override { open_both(sql::new_database(GetParam(), folder_.path())); }
   static service_input moved() {
     auto in = input();
     in.options["endpoint"] = secret("https://elsewhere.example");
     return in;
   }
-  std::unique_ptr<backend> other_;
 };
 
-TEST_F(replicas_test, a_changed_service_signs_the_very_next_grant_of_the_other) {
+INSTANTIATE_TEST_SUITE_P(, replicas_test, sql::on_both, sql::name_of_database);
+
+TEST_P(replicas_test, a_changed_service_signs_the_very_next_grant_of_the_other) {
   ASSERT_THAT(issue(*other_, ask("1")).url.reveal(), HasSubstr("https://storage.example/"));
   ASSERT_TRUE(run(b_->services.replace("default", moved())));
   const auto g = issue(*other_, ask("2"));
@@ -39,20 +28,20 @@ TEST_F(replicas_test, a_changed_service_signs_the_very_next_grant_of_the_other) 
   EXPECT_EQ(cloud_.retired, 1 + 1) << "the stale one here, the replaced one there";
 }
 
-TEST_F(replicas_test, a_removed_service_signs_nothing_any_more) {
+TEST_P(replicas_test, a_removed_service_signs_nothing_any_more) {
   ASSERT_FALSE(issue(*other_, ask("1")).failure);
   ASSERT_TRUE(run(b_->services.remove("default")));
   EXPECT_EQ(issue(*other_, ask("2")).failure->code(), errc::not_found);
   EXPECT_TRUE(other_->services.list().empty());
 }
 
-TEST_F(replicas_test, one_that_was_removed_and_made_again_is_another) {
+TEST_P(replicas_test, one_that_was_removed_and_made_again_is_another) {
   ASSERT_TRUE(run(b_->services.remove("default")));
   ASSERT_TRUE(run(b_->services.create(moved())));
   EXPECT_THAT(issue(*other_, ask("1")).url.reveal(), HasSubstr("https://elsewhere.example/"));
 }
 
-TEST_F(replicas_test, a_new_service_is_found_and_an_unknown_name_is_looked_up_once_a_second_at_most) {
+TEST_P(replicas_test, a_new_service_is_found_and_an_unknown_name_is_looked_up_once_a_second_at_most) {
   ASSERT_TRUE(run(b_->services.create(input("archive"))));
   auto r = ask("1");
   r.key = "archive";
@@ -66,7 +55,7 @@ TEST_F(replicas_test, a_new_service_is_found_and_an_unknown_name_is_looked_up_on
   EXPECT_FALSE(issue(*other_, r).failure);
 }
 
-TEST_F(replicas_test, parts_of_a_changed_service_are_not_signed_any_more) {
+TEST_P(replicas_test, parts_of_a_changed_service_are_not_signed_any_more) {
   cloud_.takes_parts = true;
   ASSERT_TRUE(run(b_->services.replace("default", input())));
   auto r = ask("1");
@@ -80,13 +69,25 @@ TEST_F(replicas_test, parts_of_a_changed_service_are_not_signed_any_more) {
   EXPECT_EQ(more.failure->code(), errc::not_found);
 }
 
-TEST_F(replicas_test, two_changes_at_once_are_one_change_and_one_refusal) {
+TEST_P(replicas_test, two_changes_at_once_are_one_change_and_one_refusal) {
   ASSERT_TRUE(run(b_->services.replace("default", moved())));
   const auto late = run(other_->services.replace("default", input()));
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().code(), errc::failed_precondition);
   ASSERT_TRUE(run(other_->services.refresh()));
   EXPECT_TRUE(run(other_->services.replace("default", input())));
+}
+
+// On SQLite the other is told of nothing: the ledger knows all the same.
+TEST_P(replicas_test, a_device_that_one_has_blocked_or_removed_gets_nothing_from_the_other) {
+  ASSERT_TRUE(run(block_device(*b_, "cam-1")));
+  EXPECT_EQ(issue(*other_, ask("1")).failure->code(), errc::permission_denied);
+  ASSERT_TRUE(run(b_->devices.unblock("cam-1")));
+  add_device("cam-2");
+  ASSERT_TRUE(run(b_->remove_device("cam-1")));
+  const auto refused = issue(*other_, ask("2"));
+  EXPECT_EQ(refused.failure->code(), errc::permission_denied);
+  EXPECT_TRUE(run(b_->ledger.list({}, {})).value().items.empty());
 }
 
 }  // namespace

@@ -44,6 +44,8 @@ TEST_F(retention_test, what_has_ended_long_ago_goes_with_its_events_and_what_is_
   for (const auto& e : kept.events) numbers.push_back(e.sequence);
   EXPECT_THAT(numbers, ElementsAre(1, 4, 5, 12, 13));
   EXPECT_EQ(run(b_->ledger.sequence()).value().forgotten, 11);
+  EXPECT_THAT(run(b_->ledger.count()).value(), ElementsAre(1, 1, 1, 0, 0))
+      << "issued, uploaded, verified, failed, expired";
 }
 
 TEST_F(retention_test, a_grant_that_still_lives_stays_whatever_its_state) {

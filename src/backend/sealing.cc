@@ -1,10 +1,5 @@
 #include "backend/sealing.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
-#include <cerrno>
-
 #include "base/crypto.h"
 #include "base/encoding.h"
 
@@ -14,55 +9,61 @@ namespace {
 constexpr std::size_t key_bytes = 32;
 constexpr std::string_view wrap_prefix = "data key of ";
 
-result<void> check_file(const io::fs::path& file) {
-  struct stat s {};
-  if (::lstat(file.c_str(), &s) != 0) return fail(errno_error(errno, "look at the master key " + file.string()));
-  if (!S_ISREG(s.st_mode))
-    return fail(errc::failed_precondition, "the master key " + file.string() + " must be a regular file, no link");
-  if (s.st_uid != ::geteuid())
-    return fail(errc::failed_precondition, "the master key " + file.string() +
-                                               " belongs to another user: chown it to the one that runs the backend");
-  if ((s.st_mode & 0077) != 0)
-    return fail(errc::failed_precondition, "the master key " + file.string() + " can be read by others: chmod 600 it");
-  return {};
-}
+struct parts {
+  std::string wrapped, bytes;
+};
 
-}  // namespace
-
-result<sealer> sealer::open(const io::fs::path& key_file) {
-  std::error_code ignored;
-  if (!io::fs::exists(io::fs::symlink_status(key_file, ignored)))
-    CHECK(io::write_file_durably(key_file, to_hex(random_bytes(key_bytes)) + "\n", 0600));
-  CHECK(check_file(key_file));
-  TRY(auto read, io::read_file(key_file, 1024));
-  const secret text(std::move(read));
-  std::string_view digits = text.reveal();
-  while (!digits.empty() && (digits.back() == '\n' || digits.back() == '\r')) digits.remove_suffix(1);
-  auto key = from_hex(digits);
-  if (!key || key->size() != key_bytes)
-    return fail(errc::data_corrupt,
-                "the master key " + key_file.string() + " must hold 64 hexadecimal digits: restore it from a backup");
-  return sealer(secret(*std::move(key)));
-}
-
-std::string sealer::seal(const secret& plain, std::string_view context) const {
-  const secret data_key(random_bytes(key_bytes));
-  const auto wrapped = aes256gcm_seal(master_key_, data_key.reveal(), std::string(wrap_prefix).append(context));
-  return "v1." + to_base64(wrapped) + "." + to_base64(aes256gcm_seal(data_key, plain.reveal(), context));
-}
-
-result<secret> sealer::open_sealed(std::string_view sealed, std::string_view context) const {
+result<parts> take_apart(std::string_view sealed) {
   const auto first = sealed.find('.');
   const auto second = first == sealed.npos ? first : sealed.find('.', first + 1);
   if (second == sealed.npos || sealed.substr(0, first) != "v1")
     return fail(errc::data_corrupt, "a sealed secret has an unknown form");
-  TRY(const auto wrapped, from_base64(sealed.substr(first + 1, second - first - 1)));
-  TRY(const auto bytes, from_base64(sealed.substr(second + 1)));
-  auto data_key = aes256gcm_open(master_key_, wrapped, std::string(wrap_prefix).append(context));
-  if (!data_key)
-    return fail(errc::data_corrupt,
-                "a stored secret does not open with this master key: restore the key that belongs to the database");
-  return aes256gcm_open(*data_key, bytes, context);
+  parts out;
+  TRY(out.wrapped, from_base64(sealed.substr(first + 1, second - first - 1)));
+  TRY(out.bytes, from_base64(sealed.substr(second + 1)));
+  return out;
+}
+
+std::string wrap(const secret& master_key, const secret& data_key, std::string_view context) {
+  return to_base64(aes256gcm_seal(master_key, data_key.reveal(), std::string(wrap_prefix).append(context)));
+}
+
+result<secret> unwrap(const master_keys& keys, const std::string& wrapped, std::string_view context) {
+  for (const auto& k : keys) {
+    auto data_key = aes256gcm_open(k, wrapped, std::string(wrap_prefix).append(context));
+    if (data_key) return data_key;
+  }
+  return fail(errc::data_corrupt,
+              "a stored secret does not open with this master key: restore the key that belongs to the database");
+}
+
+}  // namespace
+
+result<sealer> sealer::open(const master_key_source& source) {
+  TRY(auto keys, source.read());
+  return sealer(std::move(keys));
+}
+
+std::string sealer::seal(const secret& plain, std::string_view context) const {
+  const secret data_key(random_bytes(key_bytes));
+  return "v1." + wrap(keys_.front(), data_key, context) + "." +
+         to_base64(aes256gcm_seal(data_key, plain.reveal(), context));
+}
+
+result<secret> sealer::open_sealed(std::string_view sealed, std::string_view context) const {
+  TRY(const auto p, take_apart(sealed));
+  TRY(const auto data_key, unwrap(keys_, p.wrapped, context));
+  return aes256gcm_open(data_key, p.bytes, context);
+}
+
+result<std::string> sealer::rewrap(std::string_view sealed, std::string_view context) const {
+  TRY(const auto p, take_apart(sealed));
+  TRY(const auto data_key, unwrap(keys_, p.wrapped, context));
+  return "v1." + wrap(keys_.front(), data_key, context) + "." + to_base64(p.bytes);
+}
+
+std::string sealer::id() const {
+  return to_hex(hmac_sha256(keys_.front().reveal(), "id of a master key")).substr(0, 16);
 }
 
 }  // namespace evp::backend

@@ -63,7 +63,7 @@ result<void> check_headers(const http::headers& fields) {
       return refuse(
           fmt::format("the value of header {} must be printable ASCII without outer spaces, at most {} characters",
                       name, max_header_value));
-    if (std::any_of(reserved.begin(), reserved.end(), [&](auto r) { return http::same_name(r, name); }))
+    if (std::any_of(reserved.begin(), reserved.end(), [&name = name](auto r) { return http::same_name(r, name); }))
       return refuse(fmt::format("header {} is not for a service to set: leave it out", name));
     for (std::size_t j = 0; j < i; ++j)
       if (http::same_name(fields[j].name, name)) return refuse(fmt::format("header {} occurs twice", name));

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 
+#include "backend/key_rotation.h"
 #include "backend/service_checks.h"
 #include "backend/service_fields.h"
 #include "base/crypto.h"
 #include "base/encoding.h"
 #include "base/names.h"
+#include "sql/changes_store.h"
+#include "sql/provider_changes_store.h"
 
 namespace evp::backend {
 namespace {
@@ -19,8 +22,8 @@ constexpr milliseconds prepare_limit{8'000};        // at creation
 constexpr milliseconds prepare_first_limit{2'000};  // before a grant, whose device waits 5 s
 constexpr milliseconds prepare_again{30'000};
 
-std::string seal_context(const std::string& service_id, const std::string& option) {
-  return "service " + service_id + " option " + option;
+std::string option_context(const std::string& service_id, const std::string& option) {
+  return seal_context({sql::sealed_place::kind::service_option, service_id, option});
 }
 
 bool is_secret(storage::option_spec::kind k) { return k == storage::option_spec::kind::secret; }
@@ -53,10 +56,12 @@ service_view view_of(const sql::service_row& row, const storage::driver_type& ty
 }
 
 tl::unexpected<error> no_service(std::string_view name) {
+  name = local_name(name);
   return fail(errc::not_found, fmt::format("there is no storage access service \"{}\"", name.substr(0, 64)));
 }
 
 tl::unexpected<error> name_taken(std::string_view name) {
+  name = local_name(name);
   if (name == default_name)
     return fail(
         errc::already_exists, "name",
@@ -131,10 +136,15 @@ result<storage::option_values> services::check_options(const storage::driver_typ
 }
 
 result<std::unique_ptr<storage::driver>> services::make(const storage::driver_type& type,
-                                                        const storage::option_values& options, checked& out) const {
-  const storage::driver_context context{context_.transport,  context_.clock,          out.ca_pem,
-                                        context_.local_root, context_.local_base_url, context_.local_signing_key,
-                                        context_.metadata,   context_.token_folders};
+                                                        const storage::option_values& options, checked& out,
+                                                        std::string_view tenant) const {
+  storage::driver_context context{context_.transport,  context_.clock,          out.ca_pem,
+                                  context_.local_root, context_.local_base_url, context_.local_signing_key,
+                                  context_.metadata,   context_.token_folders,  std::string(tenant)};
+  if (!tenant.empty()) {  // who the machine is to its cloud is the operator's alone
+    context.metadata = nullptr;
+    context.token_folders = {};
+  }
   TRY(auto made, type.make(options, context));
   out.endpoint = std::move(made.endpoint);
   out.others = std::move(made.others);
@@ -157,7 +167,7 @@ io::task<result<std::vector<std::string>>> services::judge_endpoints(
   co_return warnings;
 }
 
-io::task<result<services::checked>> services::check(service_input in) const {
+io::task<result<services::checked>> services::check(service_input in, std::string tenant) const {
   const auto all = types();
   const auto type = std::find_if(all.begin(), all.end(), [&](const auto& t) { return t.name == in.type; });
   if (type == all.end()) {
@@ -175,7 +185,7 @@ io::task<result<services::checked>> services::check(service_input in) const {
          object_name_template::parse(pattern.empty() ? default_object_name_template : std::string_view(pattern)));
 
   checked out{.options = std::move(options), .names = std::move(names), .ca_pem = in.certificate};
-  CO_TRY(out.driver, make(*type, out.options, out));
+  CO_TRY(out.driver, make(*type, out.options, out, tenant));
   const auto caps = out.driver->caps();
   CO_TRY(const auto expiration, read_expiration(in.expiration_duration, caps.max_lifetime));
   CO_TRY(const auto offline, read_offline_duration(in.offline_duration, expiration, type->name, caps));
@@ -219,47 +229,55 @@ io::task<result<services::checked>> services::check(service_input in) const {
   co_return out;
 }
 
-io::task<result<saved_service>> services::create(service_input in) {
-  const std::string name = in.name.value_or(std::string(default_name));
-  if (auto ok = check_name(name, "name"); !ok) co_return fail(std::move(std::move(ok).error()).at("name"));
+io::task<result<saved_service>> services::create(service_input in, std::string tenant, origin by) {
+  auto scoped = new_scoped_name(tenant, in.name.value_or(std::string(default_name)), "name");
+  if (!scoped) co_return fail(std::move(std::move(scoped).error()).at("name"));
+  const std::string name = std::move(*scoped);
   if (by_name_.contains(name)) co_return name_taken(name);
   if (by_name_.size() >= max_services) co_return fail(errc::too_large, "this backend's number of services is reached");
-  CO_TRY(auto good, co_await check(std::move(in)));
+  CO_TRY(auto good, co_await check(std::move(in), std::move(tenant)));
   good.row.id = random_id(20);
   good.row.name = name;
   good.row.revision = 1;
   good.row.created_at = context_.clock.now().time_since_epoch().count();
-  auto outcome = co_await save(std::make_shared<checked>(std::move(good)), nullptr);
+  auto outcome = co_await save(std::make_shared<checked>(std::move(good)), nullptr, std::move(by));
   co_return outcome;
 }
 
-io::task<result<saved_service>> services::replace(std::string name, service_input in) {
+io::task<result<saved_service>> services::replace(std::string name, service_input in, origin by) {
   const auto found = by_name_.find(name);
   if (found == by_name_.end()) co_return no_service(name);
-  if (in.name && *in.name != name)
+  if (in.name && *in.name != local_name(name))
     co_return fail(errc::invalid_argument, "name",
                    "a service keeps its name: leave \"name\" out, or make a new service");
   const auto previous = found->second;
-  CO_TRY(auto good, co_await check(std::move(in)));
+  std::string tenant(tenant_of(name));
+  CO_TRY(auto good, co_await check(std::move(in), std::move(tenant)));
   good.row.id = previous->view.id;
   good.row.name = name;
   good.row.revision = previous->view.revision + 1;
   good.row.created_at = previous->view.created_at.time_since_epoch().count();
-  auto outcome = co_await save(std::make_shared<checked>(std::move(good)), previous);
+  auto outcome = co_await save(std::make_shared<checked>(std::move(good)), previous, std::move(by));
   co_return outcome;
 }
 
-io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous) {
+io::task<result<saved_service>> services::save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous,
+                                               origin by) {
   const auto offered = types();
   const auto type = std::find_if(offered.begin(), offered.end(), [&](const auto& t) { return t.name == c->row.type; });
   auto& row = c->row;
   row.updated_at = context_.clock.now().time_since_epoch().count();
   for (const auto& v : c->options.all())
     row.options.push_back({v.name,
-                           v.is_secret ? context_.seals.seal(v.text, seal_context(row.id, v.name)) : v.text.reveal(),
+                           v.is_secret ? context_.seals.seal(v.text, option_context(row.id, v.name)) : v.text.reveal(),
                            v.is_secret});
-  std::function<result<void>(sql::connection&)> store = [row, fresh = !previous](sql::connection& db) {
-    return fresh ? sql::insert_service(db, row) : sql::update_service(db, row);
+  auto record = done_now(context_.clock, by, previous ? action::service_replace : action::service_create, kind::service,
+                         row.name, fmt::format("type={} revision={}", row.type, row.revision));
+  std::function<result<void>(sql::connection&)> store =
+      [row, fresh = !previous, record, key = context_.seals.id()](sql::connection& db) -> result<void> {
+    CHECK(sql::check_master_key_id(db, key));
+    sql::note_change(db, "service", row.name);
+    return noted(db, record, fresh ? sql::insert_service(db, row) : sql::update_service(db, row));
   };
   const auto stored = co_await context_.db.run<void>(std::move(store));
   if (!stored && stored.error().code() == errc::already_exists) co_return name_taken(row.name);
@@ -297,10 +315,10 @@ result<std::shared_ptr<live_service>> services::revive(const sql::service_row& r
       out.options.set(o.name, secret(o.text), false);
       continue;
     }
-    TRY(auto text, context_.seals.open_sealed(o.text, seal_context(row.id, o.name)));
+    TRY(auto text, context_.seals.open_sealed(o.text, option_context(row.id, o.name)));
     out.options.set(o.name, std::move(text), true);
   }
-  TRY(auto driver, make(*type, out.options, out));
+  TRY(auto driver, make(*type, out.options, out, tenant_of(row.name)));
   auto live =
       std::make_shared<live_service>(live_service{view_of(row, *type), std::move(out.names), std::move(driver)});
   live->view.endpoint = out.endpoint;
@@ -359,20 +377,24 @@ result<service_health> services::health(std::string_view name) const {
   return h;
 }
 
-std::vector<service_view> services::list() const {
+std::vector<service_view> services::list(std::string_view tenant) const {
   std::vector<service_view> out;
-  out.reserve(by_name_.size());
-  for (const auto& [name, s] : by_name_) out.push_back(s->view);
+  for (const auto& [name, s] : by_name_)
+    if (tenant_of(name) == tenant) out.push_back(s->view);
   return out;
 }
 
-io::task<result<void>> services::remove(std::string name) {
+io::task<result<void>> services::remove(std::string name, origin by) {
   const auto found = by_name_.find(name);
   if (found == by_name_.end()) co_return no_service(name);
   const auto live = found->second;
-  std::function<result<bool>(sql::connection&)> drop = [id = live->view.id](sql::connection& c) {
-    return sql::remove_service(c, id);
-  };
+  std::function<result<bool>(sql::connection&)> drop =
+      [id = live->view.id, name,
+       note = done_now(context_.clock, by, action::service_remove, kind::service, name)](sql::connection& c) {
+        if (auto ok = sql::check_takes_no_part(c, id); !ok) return result<bool>(fail(ok.error()));
+        sql::note_change(c, "service", name);
+        return noted(c, note, sql::remove_service(c, id));
+      };
   CO_CHECK(co_await context_.db.run<bool>(std::move(drop)));
   const auto still = by_name_.find(name);
   if (still != by_name_.end() && still->second->view.id == live->view.id) {
@@ -397,21 +419,25 @@ void services::retire(std::shared_ptr<live_service> s) {
   retired_.push_back(std::move(s));
 }
 
-result<std::shared_ptr<live_service>> services::find(const std::optional<std::string>& key) const {
+result<std::shared_ptr<live_service>> services::find(const std::optional<std::string>& key,
+                                                     std::string_view tenant) const {
   const bool named = key && !key->empty();
-  const auto found = named ? by_name_.find(*key) : by_name_.find(default_name);
+  const auto scoped = scoped_name(tenant, named ? std::string_view(*key) : default_name);
+  if (!scoped) return no_service(*key);
+  const auto found = by_name_.find(*scoped);
   if (found != by_name_.end()) return found->second;
   if (named) return no_service(*key);
   return fail(errc::not_found, "no default storage is configured: name one, or ask the operator to configure it");
 }
 
-io::task<result<std::shared_ptr<live_service>>> services::find_anywhere(std::optional<std::string> key) {
-  auto found = find(key);
+io::task<result<std::shared_ptr<live_service>>> services::find_anywhere(std::optional<std::string> key,
+                                                                        std::string tenant) {
+  auto found = find(key, tenant);
   const auto now = context_.clock.steady();
   if (found || (looked_up_ && now - *looked_up_ < seconds(1))) co_return found;
   looked_up_ = now;
   CO_CHECK(co_await refresh());
-  co_return find(key);
+  co_return find(key, tenant);
 }
 
 std::shared_ptr<live_service> services::find_revision(std::string_view id, std::int64_t revision) const {
@@ -424,9 +450,10 @@ std::shared_ptr<live_service> services::find_revision(std::string_view id, std::
   return found == retired_.end() ? nullptr : *found;
 }
 
-result<std::string> services::certificate(std::string_view certificate_id) const {
+result<std::string> services::certificate(std::string_view certificate_id, std::string_view tenant) const {
   for (const auto& [name, s] : by_name_)
-    if (!s->view.certificate.empty() && s->view.certificate_id == certificate_id) return s->view.certificate;
+    if (tenant_of(name) == tenant && !s->view.certificate.empty() && s->view.certificate_id == certificate_id)
+      return s->view.certificate;
   return fail(errc::not_found, "no storage access service has a certificate of that id");
 }
 

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "backend/audit.h"
 #include "backend/object_names.h"
 #include "backend/sealing.h"
 #include "backend/verification.h"
@@ -131,7 +132,8 @@ struct services_context {
   auth::token_folders token_folders;
 };
 
-/// The services, in memory and in the database. Confined to its executor.
+/// The services, in memory and in the database. Confined to its executor. Each change is recorded in the audit, in its
+/// transaction, as done by `by`.
 class services {
  public:
   static constexpr milliseconds default_expiration{120'000};
@@ -142,6 +144,8 @@ class services {
   static constexpr std::size_t max_option_bytes = 16 * 1024;
 
   explicit services(services_context context);
+  /// The driver types on offer.
+  std::span<const storage::driver_type> types() const;
 
   /// Before load(): the key of the LOCAL store's URLs, where it was not known at construction.
   void set_local_signing_key(secret key) { context_.local_signing_key = std::move(key); }
@@ -153,30 +157,40 @@ class services {
   /// At the end: drops all fetched credentials and ends what fetches some, so that nothing keeps the executor busy.
   void stop();
 
+  /// `name` is the scoped one below (base/names.h), `tenant` empty for the installation's own; in.name is local.
+  /// A service of another tenant is not offered the credentials of the machine that the backend runs on (metadata
+  /// services, token files): they are the operator's.
+  ///
   /// Checks everything, stores, and makes the container if it is missing (a storage out of reach is a warning).
   /// Errors, all leaving nothing stored: invalid_argument at a field, already_exists at "name", permission_denied at
   /// "endpoint" (forbidden address), too_large (max_services), the database's.
-  io::task<result<saved_service>> create(service_input in);
+  io::task<result<saved_service>> create(service_input in, std::string tenant = {}, origin by = origin());
   /// Replaces the named service whole: what is not given is no more, secrets included. in.name may be absent or the
   /// same. Errors: as create, not_found.
-  io::task<result<saved_service>> replace(std::string name, service_input in);
+  io::task<result<saved_service>> replace(std::string name, service_input in, origin by = origin());
   /// Errors: not_found.
   result<service_view> get(std::string_view name) const;
   /// Whether the named service can sign: how the fetching of its credentials goes, or where they are given, how the
   /// storage was last prepared. Errors: not_found.
   result<service_health> health(std::string_view name) const;
-  /// By name.
-  std::vector<service_view> list() const;
-  /// Errors: not_found, the database's. Objects that are stored stay.
-  io::task<result<void>> remove(std::string name);
+  /// The tenant's, by name.
+  std::vector<service_view> list(std::string_view tenant = {}) const;
+  /// Errors: not_found, failed_precondition (a change of provider runs), the database's. Objects that are stored stay.
+  io::task<result<void>> remove(std::string name, origin by = origin());
+  /// The named service has the other's configuration from now on, secrets too, but keeps its name and id. `also` is
+  /// done in the same transaction. Errors: those of `also`, failed_precondition (one of them was changed meanwhile),
+  /// not_found, the database's.
+  io::task<result<void>> take_configuration(std::string name, std::string other,
+                                            std::function<result<void>(sql::connection&)> also);
   /// Puts, stats, reads and removes a canary object. Takes at most 20 s. Errors: not_found (the service).
   io::task<result<service_test_report>> test(std::string name);
 
-  /// The service that answers for the key of a device's request; without a key the one named "default".
+  /// The service of the tenant that answers for the key of a device's request; without a key the one named "default".
   /// Errors: not_found, with a text for the device.
-  result<std::shared_ptr<live_service>> find(const std::optional<std::string>& key) const;
+  result<std::shared_ptr<live_service>> find(const std::optional<std::string>& key, std::string_view tenant = {}) const;
   /// The same; one that is not known may be new in the database: it is looked up there, at most once a second.
-  io::task<result<std::shared_ptr<live_service>>> find_anywhere(std::optional<std::string> key);
+  io::task<result<std::shared_ptr<live_service>>> find_anywhere(std::optional<std::string> key,
+                                                                std::string tenant = {});
   /// The service as it was at that revision: changed and removed ones are kept for a while, so that what was granted
   /// before can still be checked. Null when it is known no more.
   std::shared_ptr<live_service> find_revision(std::string_view id, std::int64_t revision) const;
@@ -184,20 +198,19 @@ class services {
   /// failure is not the device's: it will see what the storage says.
   io::task<void> prepare_once(std::shared_ptr<live_service> s);
   /// The PEM of an existing service's certificate. Errors: not_found.
-  result<std::string> certificate(std::string_view certificate_id) const;
+  result<std::string> certificate(std::string_view certificate_id, std::string_view tenant = {}) const;
 
  private:
   struct checked;
-  std::span<const storage::driver_type> types() const;
-  io::task<result<checked>> check(service_input in) const;
+  io::task<result<checked>> check(service_input in, std::string tenant) const;
   result<storage::option_values> check_options(const storage::driver_type& type, const service_input& in) const;
   result<std::unique_ptr<storage::driver>> make(const storage::driver_type& type, const storage::option_values& options,
-                                                checked& out) const;
+                                                checked& out, std::string_view tenant) const;
   /// Errors: check_endpoint's, at the field that named the endpoint. Gives warnings.
   io::task<result<std::vector<std::string>>> judge_endpoints(
       const storage::driver_type& type, std::vector<storage::made_driver::other_endpoint> all) const;
   void note(live_service& s, const result<void>& prepared) const;
-  io::task<result<saved_service>> save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous);
+  io::task<result<saved_service>> save(std::shared_ptr<checked> c, std::shared_ptr<live_service> previous, origin by);
   io::task<result<void>> take_over(bool at_start);
   result<std::shared_ptr<live_service>> revive(const sql::service_row& row) const;
   void retire(std::shared_ptr<live_service> s);

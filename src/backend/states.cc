@@ -9,7 +9,8 @@
 namespace evp::backend {
 namespace {
 
-constexpr std::size_t flush_batch = 200;  // devices in one closure
+constexpr std::size_t flush_batch = 200;   // devices in one closure
+constexpr std::int64_t load_page = 5'000;  // reports in memory beside what is made of them
 
 std::string_view name_of(const std::optional<wire::dialect>& d) {
   if (!d) return "";
@@ -27,6 +28,11 @@ struct written {
   std::vector<sql::state_row> states;
 };
 
+struct loaded {
+  std::vector<sql::report_row> reports;
+  std::vector<sql::state_row> states;
+};
+
 written rows_of(const std::string& device, const device_state& s) {
   written out;
   out.report = {device,      std::string(name_of(s.dialect)), s.system_info,   s.deployment_status,
@@ -39,42 +45,62 @@ written rows_of(const std::string& device, const device_state& s) {
 }  // namespace
 
 io::task<result<void>> states::load() {
-  std::function<result<std::vector<sql::report_row>>(sql::connection&)> read = sql::list_reports;
-  CO_TRY(auto rows, co_await db_.run<std::vector<sql::report_row>>(std::move(read)));
-  for (auto& r : rows) {
-    device_state s;
-    s.dialect = dialect_named(r.dialect);
-    s.system_info = std::move(r.system_info);
-    s.deployment_status = std::move(r.deployment_status);
-    s.telemetry = std::move(r.telemetry);
-    if (r.telemetry_at != 0) s.telemetry_at = timestamp(milliseconds(r.telemetry_at));
-    if (r.updated_at != 0) s.seen_at = timestamp(milliseconds(r.updated_at));
-    std::function<result<std::vector<sql::state_row>>(sql::connection&)> read_states =
-        [device = r.device](sql::connection& c) { return sql::list_states(c, device); };
-    CO_TRY(auto all, co_await db_.run<std::vector<sql::state_row>>(std::move(read_states)));
-    for (auto& one : all) s.states[one.key] = {std::move(one.value), timestamp(milliseconds(one.updated_at))};
-    all_[r.device] = std::move(s);
+  std::string after;
+  for (bool more = true; more;) {
+    std::function<result<loaded>(sql::connection&)> read = [after](sql::connection& c) -> result<loaded> {
+      loaded out;
+      TRY(out.reports, sql::list_reports_after(c, after, load_page));
+      if (out.reports.empty()) return out;
+      TRY(out.states, sql::list_states_between(c, out.reports.front().device, out.reports.back().device));
+      return out;
+    };
+    CO_TRY(auto rows, co_await db_.run<loaded>(std::move(read)));
+    more = std::int64_t(rows.reports.size()) == load_page;
+    if (more) after = rows.reports.back().device;
+    for (auto& r : rows.reports) {
+      auto& s = all_[std::move(r.device)];
+      s.dialect = dialect_named(r.dialect);
+      s.system_info = std::move(r.system_info);
+      s.deployment_status = std::move(r.deployment_status);
+      s.telemetry = std::move(r.telemetry);
+      if (r.telemetry_at != 0) s.telemetry_at = timestamp(milliseconds(r.telemetry_at));
+      if (r.updated_at != 0) s.seen_at = s.seen_stored_at = timestamp(milliseconds(r.updated_at));
+    }
+    for (auto& one : rows.states) {
+      const auto of = all_.find(one.device);
+      if (of != all_.end())
+        of->second.states[one.key] = {std::move(one.value), timestamp(milliseconds(one.updated_at))};
+    }
   }
   co_return result<void>();
 }
 
-device_state& states::entry(const std::string& device) {
+device_state& states::seen(const std::string& device) {
   auto& s = all_[device];
   s.seen_at = clock_.now();
-  dirty_.insert(device);
+  if (!s.seen_stored_at || *s.seen_at - *s.seen_stored_at >= store_seen_every) dirty_.insert(device);
   return s;
 }
 
-void states::on_presence(const std::string& device, bool online) { entry(device).online = online; }
+void states::on_presence(const std::string& device, bool online) {
+  if (online) {
+    seen(device).online = true;
+  } else if (const auto known = all_.find(device); known != all_.end()) {
+    known->second.online = false;  // nothing was heard of it
+  }
+}
 
 void states::on_message(const std::string& device, std::optional<wire::dialect> d) {
-  auto& s = entry(device);
+  auto& s = seen(device);
   s.online = true;
-  if (d) s.dialect = d;
+  if (!d || s.dialect == d) return;
+  s.dialect = d;
+  dirty_.insert(device);
 }
 
 void states::on_attributes(const std::string& device, wire::client_attributes a) {
-  auto& s = entry(device);
+  auto& s = seen(device);
+  dirty_.insert(device);
   s.online = true;
   if (a.protocol) s.dialect = a.protocol;
   const auto keep = [&](std::string& where, std::optional<std::string>& what) {
@@ -104,7 +130,8 @@ void states::on_attributes(const std::string& device, wire::client_attributes a)
 }
 
 void states::on_telemetry(const std::string& device, std::string json) {
-  auto& s = entry(device);
+  auto& s = seen(device);
+  dirty_.insert(device);
   s.online = true;
   if (json.size() > max_text_bytes) {
     ++dropped_;
@@ -142,7 +169,10 @@ io::task<result<void>> states::flush() {
     while (!dirty_.empty() && taken.size() < flush_batch) {
       const auto first = dirty_.begin();
       const auto found = all_.find(*first);
-      if (found != all_.end()) batch->push_back(rows_of(*first, found->second));
+      if (found != all_.end()) {
+        batch->push_back(rows_of(*first, found->second));
+        found->second.seen_stored_at = found->second.seen_at;
+      }
       taken.push_back(*first);
       dirty_.erase(first);
     }
@@ -161,11 +191,12 @@ io::task<result<void>> states::flush() {
   co_return result<void>();
 }
 
-io::task<void> states::flush_forever() {
+io::task<void> states::flush_forever(std::function<bool()> leads) {
   co_await io::asio::this_coro::throw_if_cancelled(false);
   for (;;) {
     const bool slept = co_await io::sleep_for(flush_every);
     if (!slept) co_return;
+    if (!leads()) continue;
     const auto done = co_await flush();
     if (!done) spdlog::error("what devices report cannot be stored: {}", done.error().message());
   }

@@ -1,6 +1,7 @@
 // What devices say of themselves: presence, dialect, status, states, last telemetry. Kept in memory, written behind.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -22,7 +23,8 @@ struct state_value {
 
 struct device_state {
   bool online = false;
-  std::optional<timestamp> seen_at;  ///< last message, by this process
+  std::optional<timestamp> seen_at;         ///< last message
+  std::optional<timestamp> seen_stored_at;  ///< as the database will have it
   std::optional<wire::dialect> dialect;
   std::string system_info;        ///< JSON text or empty
   std::string deployment_status;  ///< JSON text or empty
@@ -39,6 +41,9 @@ class states {
   static constexpr std::size_t max_state_bytes = 128 * 1024;  ///< per device, keys and values together
   static constexpr std::size_t max_text_bytes = 64 * 1024;    ///< system info, deployment status, telemetry, each
   static constexpr milliseconds flush_every{2'000};
+  /// A message that tells nothing new but that the device lives is worth a write as often as this: a write for each
+  /// device that asks for grants would cost more than the grants.
+  static constexpr milliseconds store_seen_every{60'000};
 
   states(sql::database& db, const io::clock& clock) : db_(db), clock_(clock) {}
   /// Reads dialects, so that pushes are right after a restart. Errors: the database's.
@@ -60,13 +65,14 @@ class states {
 
   /// Writes what changed. Errors: the database's; what was not written stays to be written.
   io::task<result<void>> flush();
-  io::task<void> flush_forever();
+  /// Writes behind, until cancelled, while leads() says so: backends on one database hear the same.
+  io::task<void> flush_forever(std::function<bool()> leads);
 
   std::uint64_t dropped() const noexcept { return dropped_; }
   std::size_t online_count() const noexcept;
 
  private:
-  device_state& entry(const std::string& device);
+  device_state& seen(const std::string& device);
 
   sql::database& db_;
   const io::clock& clock_;

@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "backend/backend.h"
+#include "backend/blocking.h"
 #include "sql/test_database.h"
 
 namespace evp::backend {
@@ -187,6 +188,12 @@ class fake_gateway final : public device_gateway {
   }
   io::task<result<void>> remove_device(std::string id) override { return say("remove " + id); }
   io::task<result<void>> kick(std::string id) override { return say("kick " + id); }
+  std::set<std::string> revoked;
+  io::task<result<void>> revoke(std::vector<std::string> ids, std::vector<std::string> restored) override {
+    revoked.insert(ids.begin(), ids.end());
+    for (const auto& id : restored) revoked.erase(id);
+    return say("revoke " + std::to_string(ids.size()) + " " + std::to_string(restored.size()));
+  }
   io::task<result<void>> push(std::string id, wire::dialect, wire::shared_attributes patch) override {
     pushes.push_back(std::move(patch));
     return say("push " + id);
@@ -224,7 +231,10 @@ class world : public testing::Test {
       co_return std::string();
     };
     o.limits = limits_;
+    o.database_url = database_url_;
     o.driver_types = types_;
+    o.metadata = metadata_;
+    o.device_authority = has_authority_;
     o.write_hook = [](const hook_message& m) {
       return m.hook + " " + m.id + " " + std::string(to_string(m.event.what.state));
     };
@@ -266,6 +276,7 @@ class world : public testing::Test {
   void add_device(const std::string& id = "cam-1") { ASSERT_TRUE(run(b_->devices.create(id))); }
   /// As a grant would write it, lives two minutes; its service is made where it lacks.
   upload new_upload(const std::string& service = "default") {
+    if (!b_->devices.exists("cam-1")) add_device();
     auto there = b_->services.get(service);
     if (!there) there = run(b_->services.create(input(service))).value().service;
     upload u;
@@ -290,10 +301,13 @@ class world : public testing::Test {
   sql::temporary_folder folder_;
   io::asio::io_context ctx_;
   fake_network network_;
+  http::transport* metadata_ = nullptr;
+  bool has_authority_ = false;
   io::manual_clock clock_{timestamp(seconds(1'795'371'410))};
   grant_limits limits_;
   milliseconds retention_ = std::chrono::days(90);
   std::span<const storage::driver_type> types_ = fake_types;
+  std::string database_url_;  ///< empty: SQLite in the folder
   fake_storage cloud_;
   fake_gateway gateway_;
   std::vector<std::string> checked_;

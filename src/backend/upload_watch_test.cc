@@ -13,6 +13,7 @@ struct upload_watch_test : world {
   std::string add(const std::string& device = "cam-1") {
     auto u = new_upload();
     u.device = device;
+    if (!b_->devices.exists(device)) add_device(device);
     EXPECT_TRUE(run(b_->ledger.issue(u)).value());
     return u.grant_id;
   }

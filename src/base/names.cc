@@ -22,6 +22,34 @@ result<void> check_name(std::string_view name, std::string_view what) {
               fmt::format("{} must be 1 to {} characters from A-Z a-z 0-9 - . _ and begin with a letter or digit", what, name_max));
 }
 
+result<void> check_scoped_name(std::string_view name, std::string_view what) {
+  if (name.find(tenant_separator) != name.npos) CHECK(check_name(tenant_of(name), "the tenant"));
+  return check_name(local_name(name), what);
+}
+
+result<std::string> scoped_name(std::string_view tenant, std::string_view name) {
+  if (name.find(tenant_separator) != name.npos)
+    return fail(errc::invalid_argument, fmt::format("a name must not hold \"{}\"", tenant_separator));
+  if (tenant.empty()) return std::string(name);
+  return fmt::format("{}{}{}", tenant, tenant_separator, name);
+}
+
+result<std::string> new_scoped_name(std::string_view tenant, std::string_view name, std::string_view what) {
+  TRY(auto scoped, scoped_name(tenant, name));
+  CHECK(check_scoped_name(scoped, what));
+  return scoped;
+}
+
+std::string_view tenant_of(std::string_view scoped) noexcept {
+  const auto at = scoped.find(tenant_separator);
+  return at == scoped.npos ? std::string_view() : scoped.substr(0, at);
+}
+
+std::string_view local_name(std::string_view scoped) noexcept {
+  const auto at = scoped.find(tenant_separator);
+  return at == scoped.npos ? scoped : scoped.substr(at + 1);
+}
+
 result<void> check_object_name(std::string_view name) {
   if (name.empty() || name.size() > object_name_max)
     return fail(errc::invalid_argument, fmt::format("an object name must have 1 to {} bytes", object_name_max));

@@ -23,5 +23,18 @@ TEST(object_names, refuse_what_http_stacks_rewrite) {
   EXPECT_FALSE(check_object_name(std::string(1001, 'a')));
 }
 
+TEST(names, of_tenants_are_told_apart_and_cannot_be_made_up) {
+  EXPECT_EQ(scoped_name("", "cam-1").value(), "cam-1");
+  EXPECT_EQ(scoped_name("acme", "cam-1").value(), "acme:cam-1");
+  EXPECT_FALSE(scoped_name("", "acme:cam-1"));
+  EXPECT_FALSE(scoped_name("acme", "other:cam-1"));
+  EXPECT_EQ(tenant_of("acme:cam-1"), "acme");
+  EXPECT_EQ(tenant_of("cam-1"), "");
+  EXPECT_EQ(local_name("acme:cam-1"), "cam-1");
+  EXPECT_EQ(local_name("cam-1"), "cam-1");
+  for (const auto* good : {"cam-1", "acme:cam-1"}) EXPECT_TRUE(check_scoped_name(good, "it")) << good;
+  for (const auto* bad : {"", ":", ":a", "a:", "a:b:c", "a:.b", "-a:b"}) EXPECT_FALSE(check_scoped_name(bad, "it")) << bad;
+}
+
 }  // namespace
 }  // namespace evp

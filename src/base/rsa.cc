@@ -1,6 +1,5 @@
 #include "base/rsa.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -10,6 +9,7 @@
 #include <cstdlib>
 
 #include "base/crypto.h"
+#include "base/pem.h"
 
 namespace evp {
 namespace {
@@ -20,9 +20,6 @@ struct free_context {
   void operator()(EVP_PKEY_CTX* p) const { EVP_PKEY_CTX_free(p); }
 };
 using context = std::unique_ptr<EVP_PKEY_CTX, free_context>;
-
-using bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
-bio reader_of(std::string_view text) { return {BIO_new_mem_buf(text.data(), int(text.size())), BIO_free}; }
 
 // Fetched once: OpenSSL 3 looks an implicit algorithm up again at every call.
 const EVP_MD* sha256_md() {
@@ -45,14 +42,11 @@ bool use_pkcs1_sha256(EVP_PKEY_CTX* c) {
   return EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) > 0 && EVP_PKEY_CTX_set_signature_md(c, sha256_md()) > 0;
 }
 
-/// Asked for by OpenSSL when a key is encrypted: there is no password, and nobody at a terminal.
-int no_password(char*, int, int, void*) { return -1; }
-
 }  // namespace
 
 result<rsa_private_key> rsa_private_key::parse(const secret& pem) {
-  const auto in = reader_of(pem.reveal());
-  std::shared_ptr<EVP_PKEY> key(PEM_read_bio_PrivateKey(in.get(), nullptr, no_password, nullptr), EVP_PKEY_free);
+  const auto in = pem::reader_of(pem.reveal());
+  std::shared_ptr<EVP_PKEY> key(PEM_read_bio_PrivateKey(in.get(), nullptr, pem::no_password, nullptr), EVP_PKEY_free);
   ERR_clear_error();
   if (!is_usable(key.get()))
     return fail(errc::invalid_argument,
@@ -74,9 +68,9 @@ std::string rsa_private_key::sign_sha256(std::string_view text) const {
 }
 
 result<bool> rsa_verify_sha256(std::string_view public_pem, std::string_view text, std::string_view signature) {
-  const auto in = reader_of(public_pem);
+  const auto in = pem::reader_of(public_pem);
   const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
-      PEM_read_bio_PUBKEY(in.get(), nullptr, no_password, nullptr), EVP_PKEY_free);
+      PEM_read_bio_PUBKEY(in.get(), nullptr, pem::no_password, nullptr), EVP_PKEY_free);
   ERR_clear_error();
   if (!is_usable(key.get())) return fail(errc::invalid_argument, "not an RSA public key in PEM");
   const context c(EVP_PKEY_CTX_new(key.get(), nullptr));

@@ -23,7 +23,12 @@ namespace control = mqtt::control;
 constexpr int presence_qos = 1;
 
 struct plugin {
-  explicit plugin(secret password) : devices(std::move(password)) {}
+  explicit plugin(secret password) : devices(std::move(password), first_session()) {}
+  // Microseconds of Unix time: sessions begin more slowly.
+  static std::uint64_t first_session() {
+    using std::chrono::duration_cast, std::chrono::microseconds, std::chrono::system_clock;
+    return std::uint64_t(duration_cast<microseconds>(system_clock::now().time_since_epoch()).count());
+  }
   registry devices;
 };
 
@@ -44,21 +49,27 @@ std::optional<std::string> text_or_nothing(const char* text) {
   return text;
 }
 
-// The common name of the certificate with which the client has authenticated itself.
-std::optional<std::string> certificate_name(const mosquitto* client) {
-  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
-      static_cast<X509*>(mosquitto_client_certificate(client)), X509_free);
-  if (!certificate) return std::nullopt;
-  auto* subject = X509_get_subject_name(certificate.get());
+// The common name of a certificate; empty, which admits nobody: it has none, or several.
+std::string common_name(const X509* certificate) {
+  auto* subject = X509_get_subject_name(certificate);
   const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
   const bool several = at >= 0 && X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0;
-  if (at < 0 || several) return "";  // admits nobody
+  if (at < 0 || several) return "";
   unsigned char* utf8 = nullptr;
   const int size = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
   if (size < 0) return "";
   std::string name(reinterpret_cast<char*>(utf8), static_cast<std::size_t>(size));
   OPENSSL_free(utf8);
   return name;
+}
+
+// Notes the certificate with which the client has authenticated itself, if it has.
+void add_certificate(login& l, const mosquitto* client) {
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      static_cast<X509*>(mosquitto_client_certificate(client)), X509_free);
+  if (!certificate) return;
+  l.certificate_id = certificate_id(certificate.get());
+  l.certificate_name = l.certificate_id.empty() ? "" : common_name(certificate.get());
 }
 
 // Queued by the broker and sent in its next turn. client null: to all that subscribe.
@@ -80,8 +91,10 @@ void send(const std::string* client, const std::string& topic, std::string_view 
   log(MOSQ_LOG_ERR, "a message could not be queued");
 }
 
-void tell_presence(const std::string* client, const std::string& device, std::string_view what) {
-  send(client, std::string(control::presence_prefix) + device, what, presence_qos);
+void tell_presence(const std::string* client, const session& s, bool online) {
+  const auto age = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - s.began);
+  const control::presence p{online, s.number, online ? age : milliseconds(0)};
+  send(client, std::string(control::presence_prefix) + s.device, encode(p), presence_qos);
 }
 
 void kick(const std::vector<std::string>& clients) {
@@ -94,25 +107,27 @@ int on_connect(int, void* event_data, void* userdata) {
   const char* client_id = mosquitto_client_id(event.client);
   login l{event.client,
           client_id ? client_id : "",
-          certificate_name(event.client),
+          std::nullopt,
           text_or_nothing(event.username),
           text_or_nothing(event.password),
-          mosquitto_client_clean_session(event.client)};
+          mosquitto_client_clean_session(event.client),
+          std::chrono::steady_clock::now()};
+  add_certificate(l, event.client);
   const auto answer = self.devices.admit(l);
   if (l.password) OPENSSL_cleanse(l.password->data(), l.password->size());
-  for (const auto& device : answer.offline) tell_presence(nullptr, device, "offline");
+  for (const auto& ended : answer.offline) tell_presence(nullptr, ended, false);
   if (!answer.who) {
     log(MOSQ_LOG_NOTICE, "refused: " + printable(answer.who.error().message()));
     return MOSQ_ERR_AUTH;
   }
   kick(answer.kick);
-  if (answer.came_online) tell_presence(nullptr, answer.who->device, "online");
+  if (answer.is_new) tell_presence(nullptr, *answer.who, true);
   return MOSQ_ERR_SUCCESS;
 }
 
 int on_disconnect(int, void* event_data, void* userdata) {
   const auto& event = *static_cast<mosquitto_evt_disconnect*>(event_data);
-  if (const auto device = from(userdata).devices.left(event.client)) tell_presence(nullptr, *device, "offline");
+  if (const auto ended = from(userdata).devices.left(event.client)) tell_presence(nullptr, *ended, false);
   return MOSQ_ERR_SUCCESS;
 }
 
@@ -188,7 +203,7 @@ int on_control(int, void* event_data, void* userdata) {
       else
         ack.problem = leaving.error().message();
       if (!std::holds_alternative<control::replace_end>(command)) continue;
-      for (const auto& device : devices.online()) tell_presence(&client, device, "online");
+      for (const auto* s : devices.online()) tell_presence(&client, *s, true);
     }
   }
   if (!ack.problem.empty()) log(MOSQ_LOG_ERR, "batch not applied: " + ack.problem);

@@ -29,7 +29,7 @@ std::optional<target> downstream(std::string_view topic) {
   const auto slash = topic.find('/');
   if (slash == topic.npos) return std::nullopt;
   const target t{topic.substr(0, slash), topic.substr(slash + 1)};
-  if (!check_name(t.device, "device") || !below(view, t.topic)) return std::nullopt;
+  if (!check_scoped_name(t.device, "device") || !below(view, t.topic)) return std::nullopt;
   return t;
 }
 

@@ -15,12 +15,15 @@ inline constexpr std::size_t max_answer_bytes = 16 << 20;
 
 /// Values of positionals and query flags stand by their names.
 struct arguments {
-  std::string server = "http://127.0.0.1:8080", token_file, ca_file, file, type, name, time_limit, after;
+  std::string server = "http://127.0.0.1:8080", token_file, ca_file, file, type, name, time_limit, after, known;
   std::string url, secret_file, certificate_file;
-  std::string data = "/evp_data";  ///< of evp-runtime
+  std::string tenant, role, expires, uses, group, description;
+  std::string to, percent, error_percent, minimum, window, shadow;  ///< of a change of provider
+  std::string data = "/evp_data";                                   ///< of evp-runtime
   bool json = false, repeat = false;
   const command* chosen = nullptr;
   std::map<std::string, std::string> positional, query;
+  std::map<std::string_view, std::string> policy;  ///< by the field's name
   std::vector<std::string> set, set_file, headers, services, states;
 };
 
@@ -34,6 +37,18 @@ int show_failure(const arguments& a, const http::response& answer, surroundings&
 /// Sends the request of a stream and shows its events as they come, until it ends: that is a failure, since it has no
 /// end of its own. The exit status.
 int watch(const arguments& a, http::request r, surroundings& s);
+
+/// Sends the request and gives the bytes of its answer to `take` as they come, on another thread; where that says no,
+/// the request ends. Errors: those of a pipe, of the client.
+result<http::response> send_streaming(http::request r, surroundings& s, std::function<bool(std::string_view)> take);
+
+/// Writes the answer's bytes as they come. The exit status.
+int copy(const arguments& a, http::request r, surroundings& s);
+
+/// Verifies the chain of an audit in a.file ("-": standard input). The exit status: refused where it does not hold.
+int verify_file(const arguments& a, surroundings& s);
+/// The same of what the backend answers.
+int verify_answer(const arguments& a, http::request r, surroundings& s);
 
 /// Shows what the runtime on this machine does, without the backend; with `repeat` each second anew. The exit status.
 int show_runtime(const arguments& a, surroundings& s);

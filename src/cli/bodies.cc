@@ -104,6 +104,31 @@ result<std::string> hook_body(const arguments& a, surroundings& s) {
   return json::serialize(body);
 }
 
+result<std::string> policy_body(const arguments& a, surroundings& s) {
+  TRY(auto body, read_object(a, s));
+  for (const auto& f : policy_flags()) {
+    const auto given = a.policy.find(f.field);
+    if (given == a.policy.end() || given->second.empty()) continue;
+    json::value v = as_json(given->second);
+    if (f.what == policy_flag::kind::number) {
+      const auto n = wire::parse_decimal(given->second);
+      if (!n) return fail(errc::invalid_argument, std::string(f.flag) + " takes a number");
+      v = *n;
+    }
+    if (f.what == policy_flag::kind::list) {
+      json::array all;
+      for (std::string_view rest = given->second; !rest.empty();) {
+        const auto end = std::min(rest.find(','), rest.size());
+        all.emplace_back(as_json(rest.substr(0, end)));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+      }
+      v = std::move(all);
+    }
+    body[json::string_view(f.field.data(), f.field.size())] = std::move(v);
+  }
+  return json::serialize(body);
+}
+
 result<std::string> value_body(const arguments& a, surroundings& s) {
   json::object body;
   const auto given = a.positional.find("value");
@@ -132,6 +157,26 @@ result<std::string> parameters_body(const arguments& a, surroundings& s) {
   return json::serialize(body);
 }
 
+result<std::string> change_body(const arguments& a) {
+  json::object body, bound;
+  const auto number = [](json::object& to, const char* name, const std::string& text) -> result<void> {
+    if (text.empty()) return {};
+    TRY(const auto n, wire::parse_decimal(text));
+    to[name] = n;
+    return {};
+  };
+  if (!a.to.empty()) body["to"] = as_json(a.to);
+  CHECK(number(body, "percent", a.percent));
+  CHECK(number(bound, "errorPercent", a.error_percent));
+  CHECK(number(bound, "minimum", a.minimum));
+  if (!a.window.empty()) bound["window"] = as_json(a.window);
+  if (!a.shadow.empty() && a.shadow != "on" && a.shadow != "off")
+    return fail(errc::invalid_argument, "--shadow takes on or off");
+  if (!a.shadow.empty()) body["shadow"] = a.shadow == "on";
+  if (!bound.empty()) body["fallBack"] = std::move(bound);
+  return json::serialize(body);
+}
+
 result<io::unique_fd> open_upload(const std::string& file, std::uint64_t& size) {
   io::unique_fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat st {};
@@ -156,10 +201,55 @@ result<void> fill_body(const arguments& a, surroundings& s, http::request& r, io
       TRY(r.body, read_input(a.file, s));
       break;
     }
+    case body_kind::tenant: {
+      json::object body;
+      body["id"] = as_json(a.positional.at("id"));
+      r.body = json::serialize(body);
+      break;
+    }
+    case body_kind::api_key: {
+      json::object body;
+      body["name"] = as_json(a.positional.at("name"));
+      body["role"] = as_json(a.role);
+      if (!a.expires.empty()) body["expirationDuration"] = as_json(a.expires);
+      r.body = json::serialize(body);
+      break;
+    }
+    case body_kind::enrolment_token: {
+      json::object body;
+      if (const auto id = a.positional.find("id"); id != a.positional.end() && !id->second.empty())
+        body["device"] = as_json(id->second);
+      if (!a.uses.empty()) {
+        TRY(const auto n, wire::parse_decimal(a.uses));
+        body["uses"] = n;
+      }
+      if (!a.expires.empty()) body["expirationDuration"] = as_json(a.expires);
+      if (!a.group.empty()) body["group"] = as_json(a.group);
+      r.body = json::serialize(body);
+      break;
+    }
+    case body_kind::membership: {
+      const auto& group = a.positional.at("group");
+      json::object body;
+      if (!group.empty()) body["group"] = as_json(group);
+      r.body = json::serialize(body);
+      break;
+    }
+    case body_kind::group: {
+      json::object body;
+      if (!a.description.empty()) body["description"] = as_json(a.description);
+      r.body = json::serialize(body);
+      break;
+    }
+    case body_kind::policy: {
+      TRY(r.body, policy_body(a, s));
+      break;
+    }
     case body_kind::device: {
       const auto id = a.positional.find("id");
       json::object body;
       if (id != a.positional.end() && !id->second.empty()) body["id"] = as_json(id->second);
+      if (!a.group.empty()) body["group"] = as_json(a.group);
       r.body = json::serialize(body);
       break;
     }
@@ -169,6 +259,10 @@ result<void> fill_body(const arguments& a, surroundings& s, http::request& r, io
     }
     case body_kind::hook: {
       TRY(r.body, hook_body(a, s));
+      break;
+    }
+    case body_kind::provider_change: {
+      TRY(r.body, change_body(a));
       break;
     }
     case body_kind::parameters: {

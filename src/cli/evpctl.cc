@@ -66,9 +66,10 @@ result<http::request> make_request(const arguments& a, surroundings& s, io::uniq
   if (a.chosen->path != "/healthz") {
     TRY(const auto token, read_token(a));
     r.fields.push_back({"Authorization", "Bearer " + token.reveal()});
+    if (!a.tenant.empty()) r.fields.push_back({"X-EVP-Tenant", a.tenant});
   }
   if (!a.ca_file.empty()) { TRY(r.ca_pem, io::read_file(a.ca_file, 1 << 20)); }
-  if (a.chosen->streams) {
+  if (a.chosen->stream != stream_kind::none) {
     r.max_response_bytes = UINT64_MAX;
     if (!a.after.empty()) r.fields.push_back({"Last-Event-ID", a.after});
   }
@@ -132,13 +133,33 @@ void add_positional(CLI::App& verb, arguments& a, const std::string& name, bool 
 
 void add_body_flags(CLI::App& verb, arguments& a, body_kind body) {
   if (body == body_kind::device) add_positional(verb, a, "id", false, "Its id; chosen by the backend when absent");
+  if (body == body_kind::membership) add_positional(verb, a, "group", false, "The group; without it none");
+  if (body == body_kind::device || body == body_kind::enrolment_token)
+    verb.add_option("--group", a.group, "The group in which it begins");
+  if (body == body_kind::group) verb.add_option("--description", a.description, "What it is for");
+  if (body == body_kind::policy)
+    for (const auto& f : policy_flags()) verb.add_option(std::string(f.flag), a.policy[f.field], std::string(f.help));
+  if (body == body_kind::tenant) add_positional(verb, a, "id", true, "Its id");
+  if (body == body_kind::api_key) {
+    add_positional(verb, a, "name", true, "What the key is for");
+    verb.add_option("--role", a.role, "viewer, operator or admin")->required();
+    verb.add_option("--expires", a.expires, "ISO 8601 duration, such as P90D; else it never expires");
+  }
+  if (body == body_kind::enrolment_token) {
+    add_positional(verb, a, "id", false, "The device; without it any that is not there yet");
+    verb.add_option("--uses", a.uses, "How many devices of a fleet [1]");
+    verb.add_option("--expires", a.expires, "ISO 8601 duration, PT1M to P366D [P1D]");
+  }
   if (body == body_kind::value) add_positional(verb, a, "value", false, "The value");
   if (body == body_kind::parameters) {
     add_positional(verb, a, "params", false, "JSON");
     verb.add_option("--time-limit", a.time_limit, "ISO 8601 duration, at most PT1M [PT10S]");
   }
   if (body == body_kind::upload) add_positional(verb, a, "file", true, "The module's file");
-  if (body != body_kind::none && body != body_kind::device && body != body_kind::upload)
+  const bool is_short = body == body_kind::device || body == body_kind::tenant || body == body_kind::api_key ||
+                        body == body_kind::enrolment_token || body == body_kind::membership ||
+                        body == body_kind::group || body == body_kind::provider_change;
+  if (body != body_kind::none && body != body_kind::upload && !is_short)
     verb.add_option("--file", a.file, "Take the body from this file; - for standard input");
   if (body == body_kind::hook) {
     verb.add_option("--url", a.url, "Where deliveries are posted to");
@@ -146,6 +167,14 @@ void add_body_flags(CLI::App& verb, arguments& a, body_kind body) {
     verb.add_option("--certificate-file", a.certificate_file, "PEM bundle to trust for the URL; else the system's");
     verb.add_option("--services", a.services, "Only uploads to these storages, comma-separated")->delimiter(',');
     verb.add_option("--states", a.states, "Only these of uploaded, verified, failed, expired")->delimiter(',');
+  }
+  if (body == body_kind::provider_change) {
+    verb.add_option("--to", a.to, "The other service; needed to begin");
+    verb.add_option("--percent", a.percent, "Devices in a hundred; needed to begin");
+    verb.add_option("--error-percent", a.error_percent, "Falls back beyond so many errors in a hundred uploads [10]");
+    verb.add_option("--minimum", a.minimum, "... of at least so many uploads [20]");
+    verb.add_option("--window", a.window, "... that ended within this ISO 8601 duration, PT10S to PT6H [PT10M]");
+    verb.add_option("--shadow", a.shadow, "on: the backend copies each verified upload to the other storage; off");
   }
   if (body != body_kind::service) return;
   verb.add_option("--type", a.type, "AZURE, AWS or LOCAL");
@@ -163,7 +192,14 @@ void add_command(CLI::App& parent, const command& c, arguments& a) {
     return std::string();
   });
   for (const auto name : c.query) verb->add_option("--" + std::string(name), a.query[std::string(name)]);
-  if (c.streams) verb->add_option("--after", a.after, "Go on after the change of this sequence number");
+  for (const auto& f : c.flags)
+    verb->add_flag("--" + std::string(f.name), a.query[std::string(f.name)], std::string(f.help));
+  if (c.stream == stream_kind::events)
+    verb->add_option("--after", a.after, "Go on after the change of this sequence number");
+  if (c.stream == stream_kind::chain) {
+    verb->add_option("--file", a.file, "Verify this export instead of what the backend has; - for standard input");
+    verb->add_option("--known", a.known, "NUMBER:HASH that an earlier run told: that record must still be the same");
+  }
   add_body_flags(*verb, a, c.body);
   verb->fallthrough();
   verb->callback([&a, &c] { a.chosen = &c; });
@@ -183,7 +219,7 @@ constexpr const char* exit_help =
     "Exit status: 0 done; 1 refused by the backend, or the tested service does not work; 2 wrong usage or unreadable "
     "file;\n"
     "3 the backend (or runtime) cannot be reached; 4 it failed.\n"
-    "Environment: EVP_SERVER, EVP_TOKEN_FILE, EVP_CA_FILE stand for the flags of that name.";
+    "Environment: EVP_SERVER, EVP_TOKEN_FILE, EVP_CA_FILE, EVP_TENANT stand for the flags of that name.";
 
 }  // namespace
 
@@ -193,6 +229,7 @@ int run(int argc, const char* const* argv, surroundings& s) {
   for (const auto& [name, where] : {std::pair{"EVP_SERVER", &a.server},
                                     {"EVP_TOKEN_FILE", &a.token_file},
                                     {"EVP_CA_FILE", &a.ca_file},
+                                    {"EVP_TENANT", &a.tenant},
                                     {"EVP_DATA_DIR", &a.data}})
     if (const char* value = s.environment(name); value && *value) *where = value;
 
@@ -200,7 +237,9 @@ int run(int argc, const char* const* argv, surroundings& s) {
   app.set_version_flag("--version", "evpctl 0.1.0");
   app.footer(exit_help);
   app.add_option("--server", a.server, "Base URL of the backend [http://127.0.0.1:8080]");
-  app.add_option("--token-file", a.token_file, "File with the admin token [/var/lib/evp-backend/admin.token]");
+  app.add_option("--token-file", a.token_file,
+                 "File with the admin token or an API key [/var/lib/evp-backend/admin.token]");
+  app.add_option("--tenant", a.tenant, "Act in this tenant; for tokens that may act in all of them");
   app.add_option("--ca", a.ca_file, "PEM bundle to trust for https; else the system's");
   app.add_flag("--json", a.json, "Print JSON; the default where the output is no terminal");
   app.require_subcommand(1);
@@ -221,13 +260,19 @@ int run(int argc, const char* const* argv, surroundings& s) {
   if (!s.terminal) a.json = true;
   if (!a.chosen) return show_runtime(a, s);
 
+  if (a.chosen->stream == stream_kind::chain && !a.file.empty()) return verify_file(a, s);
   io::unique_fd upload;
   auto request = make_request(a, s, upload);
   if (!request) {
     s.err << "evpctl: " << request.error().message() << "\n";
     return usage;
   }
-  if (a.chosen->streams) return watch(a, std::move(*request), s);
+  switch (a.chosen->stream) {
+    case stream_kind::events: return watch(a, std::move(*request), s);
+    case stream_kind::lines: return copy(a, std::move(*request), s);
+    case stream_kind::chain: return verify_answer(a, std::move(*request), s);
+    case stream_kind::none: break;
+  }
   const auto answer = s.send(std::move(*request));
   if (!answer) {
     s.err << "evpctl: " << a.server << ": " << answer.error().message() << "\n";

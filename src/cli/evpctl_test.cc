@@ -133,7 +133,7 @@ TEST_F(evpctl, a_pipe_gets_json_and_a_terminal_a_table) {
   EXPECT_EQ(out.str(), answer->body);
   terminal = true;
   EXPECT_EQ(run({"device", "list"}), ok);
-  EXPECT_EQ(out.str(), "ID   ONLINE  BLOCKED  CREATED\nc?1  yes     no       t\nmore with --cursor n\n");
+  EXPECT_EQ(out.str(), "ID   ONLINE  BLOCKED  GROUP  CREATED\nc?1  yes     no       -      t\nmore with --cursor n\n");
   EXPECT_EQ(run({"--json", "device", "list"}), ok);
   EXPECT_EQ(out.str(), answer->body);
 }
@@ -147,6 +147,21 @@ TEST_F(evpctl, a_hook_is_made_of_flags_and_its_secret_of_a_file) {
   EXPECT_EQ(url(), "http://127.0.0.1:8080/v1/hooks/erp");
   EXPECT_EQ(body(), R"({"url":"https://e.example/","secret":")" + std::string(32, 'k') +
                         R"(","services":["default"],"states":["verified","failed"]})");
+}
+
+TEST_F(evpctl, a_change_of_provider_sends_what_it_was_told_and_nothing_else) {
+  EXPECT_EQ(run({"service", "change", "default", "--to", "azure", "--percent", "5", "--error-percent", "2", "--window",
+                 "PT1M"}),
+            ok);
+  EXPECT_EQ(sent->method, "PUT");
+  EXPECT_EQ(url(), "http://127.0.0.1:8080/v1/storage-access-services/default/change");
+  EXPECT_EQ(body(), R"({"to":"azure","percent":5,"fallBack":{"errorPercent":2,"window":"PT1M"}})");
+  EXPECT_EQ(run({"service", "change", "default", "--percent", "0", "--shadow", "on"}), ok);
+  EXPECT_EQ(body(), R"({"percent":0,"shadow":true})");
+  EXPECT_EQ(run({"service", "change", "default", "--shadow", "perhaps"}), usage);
+  EXPECT_EQ(run({"service", "change", "default", "--percent", "half"}), usage);
+  EXPECT_EQ(run({"service", "change-back", "default"}), ok);
+  EXPECT_EQ(sent->method + url(), "POSThttp://127.0.0.1:8080/v1/storage-access-services/default/change/back");
 }
 
 TEST_F(evpctl, watched_uploads_are_shown_as_they_come_and_the_end_says_how_to_go_on) {
@@ -202,6 +217,30 @@ TEST(command_table, each_command_occurs_once_and_has_a_known_group) {
     for (const auto& g : groups()) known = known || g.name == c.group;
     EXPECT_TRUE(known) << c.group;
   }
+}
+
+TEST_F(evpctl, a_policy_is_made_of_a_file_and_flags) {
+  const auto f = file("policy.json", R"({"maxSize": 5, "operations": ["put"]})");
+  EXPECT_EQ(run({"policy", "set-group", "cams", "--file", f, "--max-size", "10", "--storages", "a,b", "--name-template",
+                 "{device}/{name}"}),
+            ok);
+  EXPECT_EQ(sent->method, "PUT");
+  EXPECT_EQ(url(), "http://127.0.0.1:8080/v1/device-groups/cams/policy");
+  EXPECT_EQ(body(), R"({"maxSize":10,"operations":["put"],"storages":["a","b"],"nameTemplate":"{device}/{name}"})");
+  EXPECT_EQ(run({"policy", "set", "--bytes-per-day", "many"}), usage);
+  EXPECT_THAT(err.str(), HasSubstr("--bytes-per-day"));
+  EXPECT_EQ(run({"policy", "effective", "cam-1"}), ok);
+  EXPECT_EQ(url(), "http://127.0.0.1:8080/v1/devices/cam-1/policy?effective=true");
+}
+
+TEST_F(evpctl, a_device_is_put_into_a_group_and_out_of_it) {
+  EXPECT_EQ(run({"device", "set-group", "cam-1", "cams"}), ok);
+  EXPECT_EQ(sent->method, "PUT");
+  EXPECT_EQ(body(), R"({"group":"cams"})");
+  EXPECT_EQ(run({"device", "set-group", "cam-1"}), ok);
+  EXPECT_EQ(body(), "{}");
+  EXPECT_EQ(run({"device", "create", "cam-2", "--group", "cams"}), ok);
+  EXPECT_EQ(body(), R"({"id":"cam-2","group":"cams"})");
 }
 
 }  // namespace

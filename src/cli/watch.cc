@@ -25,32 +25,47 @@ void show_event(const arguments& a, std::string_view name, std::string_view data
 
 }  // namespace
 
-int watch(const arguments& a, http::request r, surroundings& s) {
+result<http::response> send_streaming(http::request r, surroundings& s, std::function<bool(std::string_view)> take) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    s.err << "evpctl: " << errno_error(errno, "pipe").message() << "\n";
-    return usage;
-  }
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error(errno, "pipe"));
   io::unique_fd from(ends[0]), to(ends[1]);
-  event_stream events([&](std::string_view name, std::string_view data) { show_event(a, name, data, s); });
   std::thread reader([&] {
     char piece[4096];
-    while (s.out) {
+    for (;;) {
       const auto n = ::read(from.get(), piece, sizeof piece);
       if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) break;
-      events.feed({piece, std::size_t(n)});
+      if (n <= 0 || !take({piece, std::size_t(n)})) break;
     }
-    from.reset();  // nobody reads our output: so the request ends too
+    from.reset();  // nobody wants more: so the request ends too
   });
   r.response_fd = to.get();
-  const auto answer = s.send(std::move(r));
+  auto answer = s.send(std::move(r));
   to.reset();
   reader.join();
+  return answer;
+}
+
+int watch(const arguments& a, http::request r, surroundings& s) {
+  event_stream events([&](std::string_view name, std::string_view data) { show_event(a, name, data, s); });
+  const auto answer = send_streaming(std::move(r), s, [&](std::string_view bytes) {
+    events.feed(bytes);
+    return bool(s.out);
+  });
   if (answer && (answer->status < 200 || answer->status > 299)) return show_failure(a, *answer, s);
   s.err << "evpctl: " << (answer ? std::string("the backend has ended the stream") : answer.error().message());
   if (!events.last_id().empty()) s.err << "; go on with --after " << events.last_id();
   s.err << "\n";
+  return unreachable;
+}
+
+int copy(const arguments& a, http::request r, surroundings& s) {
+  const auto answer = send_streaming(std::move(r), s, [&](std::string_view bytes) {
+    s.out << bytes << std::flush;
+    return bool(s.out);
+  });
+  if (answer && (answer->status < 200 || answer->status > 299)) return show_failure(a, *answer, s);
+  if (answer) return ok;
+  s.err << "evpctl: " << answer.error().message() << "\n";
   return unreachable;
 }
 

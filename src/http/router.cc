@@ -67,6 +67,12 @@ void router::set_gate(gate g) { gate_ = std::move(g); }
 void router::set_error_writer(error_writer w) { error_writer_ = std::move(w); }
 void router::set_observer(observer o) { observer_ = std::move(o); }
 
+std::vector<std::pair<std::string, std::string>> router::table() const {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& r : routes_) out.emplace_back(r.method, r.pattern);
+  return out;
+}
+
 router::lookup router::find(std::string_view method, std::string_view path) const {
   lookup out;
   std::vector<std::string> decoded;

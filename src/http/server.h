@@ -1,6 +1,7 @@
 // The one HTTP server (Boost.Beast): a routing table, bounded bodies, streamed uploads and downloads, TLS.
 #pragma once
 
+#include <any>
 #include <functional>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <variant>
 
 #include "base/secret.h"
+#include "http/connections.h"
 #include "http/message.h"
 #include "io/files.h"
 #include "io/task.h"
@@ -34,6 +36,9 @@ struct server_request {
   body_reader* stream = nullptr;  ///< only where the route streams; valid until the handler ends
   std::optional<std::uint64_t> content_length;
   std::string remote_address;
+  std::string
+      client_certificate;  ///< DER, of which the client has proven to have the key; nobody has looked at the rest
+  std::any caller;         ///< what the gate has found out about who asks
 };
 
 struct file_body {
@@ -69,7 +74,7 @@ class router {
   void add(std::string method, std::string pattern, handler h, route_options options = {});
   /// Wraps every handler: authentication, metrics, error form. Runs before the body is read when it only looks at the
   /// head: it answers at once, or nothing to let the request pass.
-  using gate = std::function<std::optional<server_response>(const server_request& head, const std::string& pattern)>;
+  using gate = std::function<std::optional<server_response>(server_request& head, const std::string& pattern)>;
   void set_gate(gate g);
   /// Answers for errors of the server itself (404, 405, 413, 431, 400): turns an error and a status into an answer.
   using error_writer = std::function<server_response(int status, const error& e)>;
@@ -78,6 +83,8 @@ class router {
   using observer =
       std::function<void(const server_request&, const std::string& pattern, int status, milliseconds took)>;
   void set_observer(observer o);
+  /// Method and pattern of every route, in the order in which they were added.
+  std::vector<std::pair<std::string, std::string>> table() const;
 
  private:
   friend class server;
@@ -104,16 +111,20 @@ class router {
 struct tls_files {
   io::fs::path certificate_chain;  ///< PEM
   io::fs::path private_key;        ///< PEM
+  /// Clients are asked, and may decline, for a certificate of an issuer of this common name; empty: nobody is asked.
+  std::string client_issuer = {};
 };
 
 struct server_options {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;  ///< 0: the system chooses
   std::optional<tls_files> tls;
-  std::size_t max_connections = 4096;  ///< more wait in the listen queue
+  std::size_t max_connections = 4096;  ///< then those that wait for their clients give way: connections::displace
   std::size_t max_header_bytes = 16384;
-  milliseconds idle_timeout{60'000};   ///< between requests, and for the head to arrive
-  milliseconds stall_timeout{30'000};  ///< no byte of a body for this long
+  milliseconds idle_timeout{60'000};  ///< between requests
+  milliseconds head_timeout{20'000};  ///< for a head, from its first byte; 408 then
+  milliseconds stall_timeout{
+      30'000};  ///< no byte of a body for this long, or less than 500 bytes a second beyond it: 408
 };
 
 class server {
@@ -124,6 +135,8 @@ class server {
   /// files).
   result<void> start();
   std::uint16_t port() const noexcept;
+  /// Of its executor.
+  connection_counts count() const;
   /// Stops accepting, lets running exchanges end for at most `grace`, closes the rest.
   io::task<void> stop(milliseconds grace);
 

@@ -46,6 +46,11 @@ class raw_client {
     }
     return true;
   }
+  /// Whether there is something to read, or the end.
+  bool answered(int wait_ms = 0) const {
+    pollfd p{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&p, 1, wait_ms) == 1;
+  }
   /// Until `mark` is there or the server closes.
   std::string read_until(std::string_view mark) {
     std::string all;
@@ -159,6 +164,18 @@ struct server_test : testing::Test {
       co_return true;
     };
     wait(stopping(*served, grace));
+  }
+  connection_counts count() {
+    auto counting = [](server& s) -> io::task<connection_counts> { co_return s.count(); };
+    return wait(counting(*served));
+  }
+  /// What comes back for a request whose second part is sent byte by byte.
+  std::string drip(std::string_view at_once, std::string_view slowly) {
+    raw_client c(served->port());
+    c.write(at_once);
+    for (std::size_t i = 0; i < slowly.size() && !c.answered() && c.write(slowly.substr(i, 1)); ++i)
+      std::this_thread::sleep_for(20ms);
+    return c.read_all();
   }
   void SetUp() override {
     char name[] = "/tmp/evp-http-test-XXXXXX";
@@ -407,20 +424,52 @@ TEST_F(server_test, a_head_beyond_its_bound_is_431) {
   EXPECT_THAT(exchange("GET /" + std::string(1'000'000, 'x')), StartsWith("HTTP/1.1 431 "));
 }
 
-TEST_F(server_test, slow_heads_and_bodies_are_cut_off) {
+TEST_F(server_test, a_connection_that_says_nothing_is_closed) {
   options.idle_timeout = 200ms;
-  options.stall_timeout = 200ms;
   start();
   EXPECT_EQ(exchange(""), "[closed]");
-  raw_client drip(served->port());
-  std::string_view head = "GET /things/1 HTTP/1.1\r\nHost: h\r\nX-Slow: 0123456789";
-  std::size_t sent = 0;
-  while (sent < head.size() && drip.write(head.substr(sent, 1))) {
-    ++sent;
-    std::this_thread::sleep_for(20ms);  // each byte is in time, the head as a whole is not
+}
+
+TEST_F(server_test, slow_heads_and_bodies_are_answered_408_and_counted) {
+  options.head_timeout = options.stall_timeout = 200ms;
+  start();
+  // Each byte is in time, the whole is not.
+  EXPECT_THAT(drip("", "GET /things/1 HTTP/1.1\r\nHost: h\r\nX-Slow: " + std::string(500, '0')),
+              StartsWith("HTTP/1.1 408 "));
+  EXPECT_THAT(drip("PUT /things/1 HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\na", ""), StartsWith("HTTP/1.1 408 "));
+  EXPECT_THAT(drip("PUT /count HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n", std::string(500, 'x')),
+              StartsWith("HTTP/1.1 408 "));
+  EXPECT_EQ(count().slow_head, 1u);
+  EXPECT_EQ(count().slow_body, 2u);
+}
+
+TEST_F(server_test, a_body_may_take_long_that_comes_fast_enough) {
+  options.stall_timeout = 1s;
+  start();
+  raw_client c(served->port());
+  c.write("PUT /count HTTP/1.1\r\nHost: h\r\nContent-Length: 12000\r\n\r\n");
+  for (int i = 0; i < 24; ++i) {  // 1.2 s and more for all
+    c.write(std::string(500, 'x'));
+    std::this_thread::sleep_for(50ms);
   }
-  EXPECT_LT(sent, head.size());
-  EXPECT_EQ(exchange("PUT /things/1 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na"), "[closed]");
+  EXPECT_THAT(c.read_until("12000 "), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(server_test, a_handshake_that_does_not_go_on_is_counted) {
+  options.idle_timeout = 200ms;
+  use_tls();
+  start();
+  EXPECT_EQ(exchange("\x16\x03\x01"), "[closed]");
+  EXPECT_EQ(count().handshake, 1u);
+}
+
+TEST_F(server_test, a_head_of_too_many_fields_is_431) {
+  start();
+  std::string fields;
+  for (int i = 0; i < 200; ++i) fields += "X-" + std::to_string(i) + ": 1\r\n";
+  EXPECT_THAT(exchange("GET /things/1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" + fields + "\r\n"),
+              StartsWith("HTTP/1.1 431 "));
+  EXPECT_EQ(count().large_head, 1u);
 }
 
 TEST_F(server_test, expect_is_answered_only_when_the_body_is_wanted) {
@@ -480,16 +529,34 @@ TEST_F(server_test, a_handler_can_neither_split_the_answer_nor_end_the_server) {
   EXPECT_EQ(failed.body, "the server failed\n");
 }
 
-TEST_F(server_test, connections_beyond_the_maximum_wait_for_one_to_end) {
+TEST_F(server_test, when_all_connections_are_taken_one_that_waits_for_its_client_gives_way) {
+  options.max_connections = 2;
+  start();
+  raw_client drips(served->port());
+  drips.write("GET /things/1 HTTP/1.1\r\n");
+  raw_client works(served->port());
+  works.write("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+  raw_client newcomer(served->port());
+  newcomer.write("GET /things/2 HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_THAT(newcomer.read_until("id=2"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(drips.read_all(), "[closed]");
+  EXPECT_THAT(works.read_until("done"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(count().displaced, 1u);
+}
+
+TEST_F(server_test, when_all_connections_are_at_work_newcomers_wait) {
+  auto p = std::make_shared<counted_pieces>();
+  p->left = -1;
+  routes.add("GET", "/stream", [&p](server_request&) -> io::task<server_response> { co_return pieces(std::move(p)); });
   options.max_connections = 1;
   start();
   auto first = std::make_unique<raw_client>(served->port());
-  first->write("GET /things/1 HTTP/1.1\r\nHost: h\r\n\r\n");
-  EXPECT_THAT(first->read_until("id=1"), StartsWith("HTTP/1.1 200"));
+  first->write("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_THAT(first->read_until("\r\n\r\n"), StartsWith("HTTP/1.1 200"));
   raw_client second(served->port());
   second.write("GET /things/2 HTTP/1.1\r\nHost: h\r\n\r\n");
-  first->write("GET /things/3 HTTP/1.1\r\nHost: h\r\n\r\n");
-  EXPECT_THAT(first->read_until("id=3"), StartsWith("HTTP/1.1 200"));
+  EXPECT_FALSE(second.answered(100));
+  EXPECT_EQ(count().displaced, 0u);
   first.reset();
   EXPECT_THAT(second.read_until("id=2"), StartsWith("HTTP/1.1 200"));
 }

@@ -151,6 +151,7 @@ void client::state::connack(int code) {
     return;  // libmosquitto ends the connection with an error, which arrives in alive()
   }
   now = phase::connected;
+  mosquitto_log_callback_set(h->mosq, nullptr);  // it would format a text for each message from now on
   connected_at = steady_clock::now();
   tick();
   for (const auto& [filter, qos] : subscriptions) mosquitto_subscribe(h->mosq, nullptr, filter.c_str(), qos);
@@ -370,6 +371,15 @@ void client::subscribe(std::string filter, int qos) {
   if (s.now != phase::connected) return;
   const auto held = s.h;
   mosquitto_subscribe(held->mosq, nullptr, filter.c_str(), qos);
+  if (mosquitto_want_write(held->mosq)) s.arm_write();
+}
+
+void client::unsubscribe(const std::string& filter) {
+  auto& s = *state_;
+  std::erase_if(s.subscriptions, [&](const auto& known) { return known.first == filter; });
+  if (s.now != phase::connected) return;
+  const auto held = s.h;
+  mosquitto_unsubscribe(held->mosq, nullptr, filter.c_str());
   if (mosquitto_want_write(held->mosq)) s.arm_write();
 }
 

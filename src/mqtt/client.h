@@ -58,6 +58,7 @@ class client {
   client(const client&) = delete;
   client& operator=(const client&) = delete;
   void subscribe(std::string filter, int qos);  ///< now if connected, and again after each reconnect
+  void unsubscribe(const std::string& filter);  ///< what the broker has on its way still comes
   void start();
   /// Sends what is queued for at most `grace`, then DISCONNECT. on_disconnected is not called for it.
   io::task<void> stop(milliseconds grace);

@@ -1,5 +1,6 @@
 #include "mqtt/control.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/encoding.h"
@@ -19,8 +20,12 @@ std::string line(const command& c) {
     return "set " + d.id + " " + hash + (d.blocked ? " b\n" : " -\n");
   };
   return std::visit(overloaded{set, [](const remove_device& d) { return "remove " + d.id + "\n"; },
-                               [](const kick_device& d) { return "kick " + d.id + "\n"; },
+                               [](const kick_device& d) {
+                                 return "kick " + d.id + (d.session ? " " + std::to_string(d.session) : "") + "\n";
+                               },
                                [](const set_observer& o) { return "observer " + to_hex(o.token_sha256) + "\n"; },
+                               [](const revoke_certificate& r) { return "revoke " + to_hex(r.id) + "\n"; },
+                               [](const restore_certificate& r) { return "restore " + to_hex(r.id) + "\n"; },
                                [](const replace_begin&) { return std::string("replace-begin\n"); },
                                [](const replace_end&) { return std::string("replace-end\n"); }},
                     c);
@@ -30,7 +35,7 @@ result<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (problem != std::errc() || end != text.data() + text.size())
-    return fail(errc::invalid_argument, "a batch number must be a decimal number of 64 bits");
+    return fail(errc::invalid_argument, "must be a decimal number of 64 bits");
   return value;
 }
 
@@ -47,7 +52,8 @@ std::vector<std::string_view> words(std::string_view text) {
 
 result<std::string> digest_of(std::string_view hex) {
   TRY(auto hash, from_hex(hex));
-  if (hash.size() != 32) return fail(errc::invalid_argument, "a token's SHA-256 must have 64 hexadecimal digits");
+  if (hash.size() != 32)
+    return fail(errc::invalid_argument, "a token's SHA-256 and a certificate's id must have 64 hexadecimal digits");
   return hash;
 }
 
@@ -60,10 +66,19 @@ result<command> parse(std::string_view text) {
     TRY(auto hash, digest_of(word[1]));
     return set_observer{std::move(hash)};
   }
-  CHECK(check_name(word[1], "a device id"));
+  if ((word[0] == "revoke" || word[0] == "restore") && word.size() == 2) {
+    TRY(auto id, digest_of(word[1]));
+    if (word[0] == "revoke") return revoke_certificate{std::move(id)};
+    return restore_certificate{std::move(id)};
+  }
+  CHECK(check_scoped_name(word[1], "a device id"));
   std::string id(word[1]);
   if (word[0] == "remove" && word.size() == 2) return remove_device{std::move(id)};
   if (word[0] == "kick" && word.size() == 2) return kick_device{std::move(id)};
+  if (word[0] == "kick" && word.size() == 3) {
+    TRY(const auto session, number(word[2]));
+    return kick_device{std::move(id), session};
+  }
   if (word[0] != "set" || word.size() != 4) return fail(errc::invalid_argument, "no such command");
   std::string hash;
   if (word[2] != "-") { TRY(hash, digest_of(word[2])); }
@@ -113,6 +128,25 @@ std::vector<std::string> encode_all(std::uint64_t first_number, std::span<const 
   }
   if (!text.empty()) all.push_back(std::move(text));
   return all;
+}
+
+std::string encode(const presence& p) {
+  const auto session = std::to_string(p.session);
+  return p.online ? "online " + session + " " + std::to_string(p.age.count()) : "offline " + session;
+}
+
+result<presence> decode_presence(std::string_view text) {
+  constexpr auto longest = milliseconds(std::chrono::years(100)).count();
+  const auto word = words(text);
+  presence p{.online = word[0] == "online"};
+  if (text == "online" || text == "offline") return p;
+  if (word.size() != (p.online ? 3 : 2) || (!p.online && word[0] != "offline"))
+    return fail(errc::invalid_argument, R"(presence must be "online <session> <age>" or "offline <session>")");
+  TRY(p.session, number(word[1]));
+  if (!p.online) return p;
+  TRY(const auto age, number(word[2]));
+  p.age = milliseconds(std::min<std::uint64_t>(age, longest));
+  return p;
 }
 
 std::string encode(const acknowledgement& a) {

@@ -4,9 +4,14 @@
 //   set cam-1 <64 hex digits | -> <- | b>    SHA-256 of the token, '-': certificate only; 'b': blocked
 //   remove cam-2                        forget the device; disconnects it
 //   kick cam-3                          disconnect it, nothing else
+//   kick cam-3 17                       the same, if 17 is the number of its session (see presence)
+//   revoke <64 hex digits>              a certificate's id (base/certificate_id.h): admits nobody, ends its session
+//   restore <64 hex digits>             the opposite
 //   observer <64 hex digits>            SHA-256 of the token of those who may hear of finished uploads
 //   replace-begin                       from here to replace-end (in this or a later batch of the same connection) ...
-//   replace-end                         ... "set" lines list all devices that exist; the others are removed
+//   replace-end                         ... "set" lines list all devices that exist, "revoke" lines all certificates
+//   that
+//                                       are revoked; the others are removed, and restored
 #pragma once
 
 #include <cstdint>
@@ -17,6 +22,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/time.h"
 
 namespace evp::mqtt::control {
 
@@ -27,7 +33,7 @@ inline constexpr std::string_view topic = "$CONTROL/evp/v1";  ///< batches, from
 /// "<number> ok" or "<number> <what was wrong>", to the sender of the batch alone, without a subscription.
 inline constexpr std::string_view ack_topic = "evp/control/ack";
 inline constexpr std::string_view uploads_prefix = "evp/uploads/";    ///< + device id + "/" + grant id
-inline constexpr std::string_view presence_prefix = "evp/presence/";  ///< + device id; "online" or "offline"
+inline constexpr std::string_view presence_prefix = "evp/presence/";  ///< + device id; see presence
 inline constexpr std::string_view upstream_prefix = "evp/devices/";   ///< + device id + "/" + X: from v1/devices/me/X
 inline constexpr std::string_view downstream_prefix = "evp/to/";      ///< + device id + "/v1/devices/me/X"
 
@@ -47,11 +53,20 @@ struct remove_device {
 };
 struct kick_device {
   std::string id;
+  std::uint64_t session = 0;  ///< 0: whichever it has
   bool operator==(const kick_device&) const = default;
 };
 struct set_observer {
   std::string token_sha256;  ///< 32 raw bytes
   bool operator==(const set_observer&) const = default;
+};
+struct revoke_certificate {
+  std::string id;  ///< 32 raw bytes
+  bool operator==(const revoke_certificate&) const = default;
+};
+struct restore_certificate {
+  std::string id;  ///< 32 raw bytes
+  bool operator==(const restore_certificate&) const = default;
 };
 struct replace_begin {
   bool operator==(const replace_begin&) const = default;
@@ -59,7 +74,8 @@ struct replace_begin {
 struct replace_end {
   bool operator==(const replace_end&) const = default;
 };
-using command = std::variant<set_device, remove_device, kick_device, set_observer, replace_begin, replace_end>;
+using command = std::variant<set_device, remove_device, kick_device, set_observer, replace_begin, replace_end,
+                             revoke_certificate, restore_certificate>;
 
 struct batch {
   std::uint64_t number = 0;
@@ -73,6 +89,18 @@ result<batch> decode(std::string_view text);
 
 /// The commands as messages that each fit message_max_bytes, numbered from first_number on.
 std::vector<std::string> encode_all(std::uint64_t first_number, std::span<const command> commands);
+
+/// A device's session at a broker has begun ("online <number> <age>") or ended ("offline <number>"). Begun sessions are
+/// told again after each replace-end.
+struct presence {
+  bool online = false;
+  std::uint64_t session = 0;  ///< differs from that of each other session at this broker, also after its restart
+  milliseconds age{0};        ///< for how long it has been there: no clocks need to agree
+  bool operator==(const presence&) const = default;
+};
+std::string encode(const presence& p);
+/// Session and age are 0 where they lack: older plugins tell none. Errors: invalid_argument.
+result<presence> decode_presence(std::string_view text);
 
 struct acknowledgement {
   std::uint64_t number = 0;

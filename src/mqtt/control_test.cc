@@ -10,7 +10,8 @@ namespace {
 TEST(control, a_batch_survives_the_journey) {
   const batch sent{17,
                    {replace_begin{}, set_device{"cam-1", sha256("token"), false}, set_device{"cam-2", "", true},
-                    replace_end{}, remove_device{"cam-3"}, kick_device{"cam-4"}, set_observer{sha256("o")}}};
+                    replace_end{}, remove_device{"cam-3"}, kick_device{"cam-4"}, kick_device{"cam-5", 7},
+                    set_observer{sha256("o")}, revoke_certificate{sha256("c")}, restore_certificate{sha256("d")}}};
   const auto received = decode(encode(sent));
   ASSERT_TRUE(received) << received.error().message();
   EXPECT_EQ(*received, sent);
@@ -35,9 +36,15 @@ TEST(control, whatever_is_not_exactly_a_batch_is_refused_with_its_line) {
                           head + "remove\n",
                           head + "remove a b\n",
                           head + "kick #\n",
+                          head + "kick a -1\n",
+                          head + "kick a 1 2\n",
                           head + "observer\n",
                           head + "observer 00\n",
                           head + "observer -\n",
+                          head + "revoke\n",
+                          head + "revoke 00\n",
+                          head + "revoke " + hash + " b\n",
+                          head + "restore -\n",
                           head + "replace\n",
                           head + "\n",
                           head + head}) {
@@ -65,6 +72,16 @@ TEST(control, a_large_fleet_is_divided_into_batches_that_fit) {
     together.insert(together.end(), one->commands.begin(), one->commands.end());
   }
   EXPECT_EQ(together, fleet);
+}
+
+TEST(control, presence_names_the_session_and_its_age) {
+  for (const auto& sent : {presence{true, 1'764'000'000'000'017, milliseconds(1500)}, presence{false, 17}})
+    EXPECT_EQ(*decode_presence(encode(sent)), sent);
+  for (const auto* bad : {"", "online 1", "online 1 -2", "online x 1", "offline 1 2", "offline ", "away", "away 1"})
+    EXPECT_FALSE(decode_presence(bad)) << bad;
+  EXPECT_EQ(*decode_presence("online"), (presence{true, 0})) << "of a plugin that does not number sessions";
+  EXPECT_EQ(*decode_presence("offline"), (presence{false, 0}));
+  EXPECT_LT(decode_presence("online 1 18446744073709551615")->age, std::chrono::years(101));
 }
 
 TEST(control, acknowledgements_carry_success_or_the_problem) {

@@ -32,6 +32,7 @@ void note_error(struct mosquitto*, void* context, int level, const char* text) {
 // Runs on the attempt's thread.
 attempt_outcome connect_blocking(handle& h, const options& o) {
   h.last_error.clear();
+  mosquitto_log_callback_set(h.mosq, note_error);
   if (o.tls && !h.tls_ready) {
     const auto& t = *o.tls;
     const char* system_folder = t.ca_file.empty() ? "/etc/ssl/certs" : nullptr;
@@ -62,7 +63,6 @@ handle::handle(const options& o) {
   mosquitto_int_option(mosq, MOSQ_OPT_PROTOCOL_VERSION, o.version5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
   mosquitto_int_option(mosq, MOSQ_OPT_TCP_NODELAY, 1);
   mosquitto_max_inflight_messages_set(mosq, static_cast<unsigned>(o.max_in_flight));
-  mosquitto_log_callback_set(mosq, note_error);
   if (!o.username.empty())
     mosquitto_username_pw_set(mosq, o.username.c_str(), o.password.empty() ? nullptr : o.password.reveal().c_str());
 }

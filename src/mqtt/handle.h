@@ -22,9 +22,10 @@ struct handle {
   handle& operator=(const handle&) = delete;
 
   struct mosquitto* mosq;
-  void* owner = nullptr;   ///< what libmosquitto's callbacks report to, while it wants to hear
-  std::string last_error;  ///< what libmosquitto logged last as an error: the only way to learn why TLS failed
-  bool opened = false;     ///< mosquitto_connect was called: from then on mosquitto_reconnect
+  void* owner = nullptr;  ///< what libmosquitto's callbacks report to, while it wants to hear
+  std::string
+      last_error;  ///< what libmosquitto logged last as an error until CONNACK: the only way to learn why TLS failed
+  bool opened = false;  ///< mosquitto_connect was called: from then on mosquitto_reconnect
   bool tls_ready = false;
 };
 

@@ -27,7 +27,8 @@ daemon::daemon(io::executor ex, runtime_options options)
       twins_(options_.data_directory / "twins"),
       hub_(ex, clock_, options_.broker, options_.hub, twins_, disk_),
       files_(io::fs::absolute(options_.data_directory), options_.modules.separate_users),
-      status_(ex, [this] { return status(); }) {}
+      status_(ex, [this] { return status(); }),
+      background_(ex) {}
 
 daemon::~daemon() = default;
 
@@ -57,11 +58,16 @@ result<void> daemon::start() {
     uploader_->hub_answered(id, std::move(answer));
   };
   hub_.start(*modules_, std::move(events));
+  if (options_.identity) {
+    identity_.emplace(http_, clock_, *options_.identity);
+    background_.spawn(identity_->renew_forever());
+  }
   return {};
 }
 
 io::task<void> daemon::stop(milliseconds grace) {
   if (!modules_) co_return;
+  co_await background_.stop();
   co_await status_.stop();
   co_await modules_->stop();
   co_await uploader_->stop();

@@ -6,6 +6,7 @@
 #include "http/client.h"
 #include "runtime/certificates.h"
 #include "runtime/hub_session.h"
+#include "runtime/identity.h"
 #include "runtime/modules/supervisor.h"
 #include "runtime/status_server.h"
 #include "runtime/upload/uploader.h"
@@ -18,7 +19,8 @@ struct runtime_options {
   mqtt::options broker;
   hub_session_options hub;
   upload::uploader_options uploads;
-  instances_options modules;  ///< data, ca_pem and via are taken from the above
+  std::optional<identity_options> identity;  ///< of a device that enrolled: its certificate is renewed
+  instances_options modules;                 ///< data, ca_pem and via are taken from the above
 };
 
 /// Confined to its executor, which one thread runs.
@@ -51,6 +53,8 @@ class daemon {
   std::unique_ptr<supervisor> modules_;
   status_server status_;
   steady_time began_{};
+  std::optional<device_identity> identity_;
+  io::group background_;
 };
 
 }  // namespace evp::runtime

@@ -27,15 +27,17 @@ constexpr std::string_view forgettable =
 
 }  // namespace
 
-result<std::int64_t> append_upload_event(connection& c, const std::string& grant_id, const std::string& state,
-                                         const std::string& reason, std::int64_t at) {
-  CHECK(c.execute("UPDATE event_sequence SET newest = newest + 1"));
-  TRY(const auto now, find_event_sequence(c));
+// The states are names of columns too: those of upload_state, never a caller's text.
+result<void> append_upload_event(connection& c, const std::string& grant_id, const std::string& before,
+                                 const std::string& state, const std::string& reason, std::int64_t at) {
+  auto text = "UPDATE event_sequence SET newest = newest + 1, " + state + " = " + state + " + 1";
+  if (!before.empty()) text += ", " + before + " = " + before + " - 1";
+  CHECK(c.execute(text));
   CHECK(
       c.execute("INSERT INTO upload_events (sequence, grant_id, state, reason, at) "
-                "VALUES (:sequence, :grant_id, :state, :reason, :at)",
-                {{"sequence", now.newest}, {"grant_id", grant_id}, {"state", state}, {"reason", reason}, {"at", at}}));
-  return now.newest;
+                "VALUES ((SELECT newest FROM event_sequence), :grant_id, :state, :reason, :at)",
+                {{"grant_id", grant_id}, {"state", state}, {"reason", reason}, {"at", at}}));
+  return {};
 }
 
 // First how far to look, then what passes the filter up to there: so a rare filter costs no more than a wide one.
@@ -55,6 +57,7 @@ result<event_page> list_upload_events(connection& c, const event_query& q) {
     text.append(" AND ").append(condition);
     p.push_back({name, *v});
   };
+  if (q.tenant) text.append(" AND ").append(of_tenant(*q.tenant));
   also("device = :device", "device", q.device);
   also("service_name = :service", "service", q.service_name);
   also("changed_to = :state", "state", q.state);
@@ -72,6 +75,13 @@ result<std::optional<upload_event_row>> find_upload_event(connection& c, std::in
 result<event_sequence> find_event_sequence(connection& c) {
   TRY(const auto found, c.query("SELECT newest, forgotten FROM event_sequence"));
   return event_sequence{found.at(0).integer("newest"), found.at(0).integer("forgotten")};
+}
+
+result<std::vector<upload_count>> count_uploads(connection& c) {
+  TRY(const auto found, c.query("SELECT issued, uploaded, verified, failed, expired FROM event_sequence"));
+  std::vector<upload_count> out;
+  for (const auto& [state, n] : found.at(0).columns) out.push_back({state, found[0].integer(state)});
+  return out;
 }
 
 result<std::int64_t> find_reader(connection& c, const std::string& name) {
@@ -101,6 +111,11 @@ result<std::int64_t> forget_uploads(connection& c, std::int64_t before_ms, const
   if (!highest.empty())
     CHECK(c.execute("UPDATE event_sequence SET forgotten = :highest WHERE forgotten < :highest",
                     {{"highest", highest[0].integer("sequence")}}));
+  TRY(const auto gone, c.query("SELECT state, count(*) AS n " + those + " AND grant_id <= :last GROUP BY state", p));
+  for (const row& r : gone) {
+    const auto state = r.text("state");
+    CHECK(c.execute("UPDATE event_sequence SET " + state + " = " + state + " - :n", {{"n", r.integer("n")}}));
+  }
   CHECK(c.execute("DELETE " + events, p));
   CHECK(c.execute("DELETE " + those + " AND grant_id <= :last", p));
   return std::int64_t(batch.size());

@@ -11,9 +11,9 @@ struct upload_event_row {
 };
 
 struct event_query {
-  std::int64_t after = 0;  ///< only changes after this number
-  std::optional<std::string> device, service_name, state;
-  std::string from_id;       ///< only grant ids at or after this one; empty: all
+  std::int64_t after = 0;                                          ///< only changes after this number
+  std::optional<std::string> tenant, device, service_name, state;  ///< as in upload_query
+  std::string from_id;                                             ///< only grant ids at or after this one; empty: all
   std::int64_t limit = 100;  ///< changes looked at, whether they pass the filter or not
 };
 
@@ -30,13 +30,21 @@ struct event_sequence {
 };
 
 /// All functions: database thread; errors: the connection's.
-/// Numbers the change; in the transaction that makes it.
-result<std::int64_t> append_upload_event(connection& c, const std::string& grant_id, const std::string& state,
-                                         const std::string& reason, std::int64_t at);
+/// Numbers the change from the state `before` (empty: the row is new) to `state`, in the transaction that makes it:
+/// find_event_sequence tells the number there. Not asked for here, since most callers don't care and each grant would
+/// pay for it.
+result<void> append_upload_event(connection& c, const std::string& grant_id, const std::string& before,
+                                 const std::string& state, const std::string& reason, std::int64_t at);
 result<event_page> list_upload_events(connection& c, const event_query& q);
 /// Nothing: it was forgotten.
 result<std::optional<upload_event_row>> find_upload_event(connection& c, std::int64_t sequence);
 result<event_sequence> find_event_sequence(connection& c);
+struct upload_count {
+  std::string state;
+  std::int64_t rows = 0;
+};
+/// Of each state how many rows there are: kept with the changes, since counting millions would hold up the grants.
+result<std::vector<upload_count>> count_uploads(connection& c);
 
 /// How far a reader of the program's own has come; a reader that was never seen begins at the newest change.
 result<std::int64_t> find_reader(connection& c, const std::string& name);

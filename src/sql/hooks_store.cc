@@ -1,5 +1,7 @@
 #include "sql/hooks_store.h"
 
+#include "base/names.h"
+
 namespace evp::sql {
 namespace {
 
@@ -77,12 +79,17 @@ result<bool> remove_hook(connection& c, const std::string& name) {
 }
 
 result<std::int64_t> insert_deliveries(connection& c, std::int64_t sequence, const std::string& service,
-                                       const std::string& state, std::int64_t now, std::int64_t max_pending) {
+                                       const std::string& asked, const std::string& state, std::int64_t now,
+                                       std::int64_t max_pending) {
   TRY(const auto hooks, c.query("SELECT name, services, states, pending FROM hooks"));
   std::int64_t put = 0;
+  const std::string local(local_name(service)), local_asked(local_name(asked));
   for (const row& h : hooks) {
-    if (!lets_through(h.text("services"), service) || !lets_through(h.text("states"), state)) continue;
     const auto name = h.text("name");
+    if (tenant_of(name) != tenant_of(service)) continue;
+    const auto services = h.text("services");
+    const bool named = lets_through(services, local) || (!asked.empty() && lets_through(services, local_asked));
+    if (!named || !lets_through(h.text("states"), state)) continue;
     if (h.integer("pending") >= max_pending) {
       CHECK(
           c.execute("UPDATE hooks SET given_up = given_up + 1, given_up_reason = :why, given_up_at = :now "

@@ -44,10 +44,12 @@ result<bool> put_hook(connection& c, const hook_row& h);
 /// With its deliveries. False when there was none.
 result<bool> remove_hook(connection& c, const std::string& name);
 
-/// Puts into the outbox a delivery of the change to each hook whose filter lets it through; in the transaction of the
-/// change. A hook that has max_pending waiting gives this one up, with a reason. Returns the number put.
+/// Puts into the outbox a delivery of the change to each hook whose filter lets it through, by the service or by the
+/// one that was `asked` for in its place (or empty); in the transaction of the change. A hook that has max_pending
+/// waiting gives this one up, with a reason. Returns the number put.
 result<std::int64_t> insert_deliveries(connection& c, std::int64_t sequence, const std::string& service,
-                                       const std::string& state, std::int64_t now, std::int64_t max_pending);
+                                       const std::string& asked, const std::string& state, std::int64_t now,
+                                       std::int64_t max_pending);
 /// Of that hook, the soonest first.
 result<std::vector<delivery_row>> list_deliveries(connection& c, const std::string& hook, std::int64_t limit);
 /// It has arrived.

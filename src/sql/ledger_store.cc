@@ -1,20 +1,20 @@
 #include "sql/ledger_store.h"
 
+#include <algorithm>
+
+#include "base/names.h"
+#include "sql/live_grants.h"
+
 namespace evp::sql {
 
 constexpr std::string_view upload_columns =
     "grant_id, device, instance, request_id, service_id, service_name, service_revision, object, operation, state, "
     "reason, can_report, "
-    "size_declared, size_bytes, sha256, issued_at, expires_at, updated_at, verify, parts_id, part_bytes, offline";
+    "size_declared, size_bytes, sha256, issued_at, expires_at, updated_at, verify, parts_id, part_bytes, offline, "
+    "asked_service, change_id, "
+    "max_size, quota_bytes, content_type";
 
 namespace {
-
-value number_or_null(const std::optional<std::int64_t>& n) { return n ? value(*n) : value(); }
-
-std::optional<std::int64_t> optional_number(const row& r, std::string_view column) {
-  if (r.is_null(column)) return std::nullopt;
-  return r.integer(column);
-}
 
 std::vector<upload_row> read_all(const rows& found) {
   std::vector<upload_row> out;
@@ -24,6 +24,13 @@ std::vector<upload_row> read_all(const rows& found) {
 }
 
 }  // namespace
+
+// Tenants' names have no character that means anything within quotes. LIKE would take their "_" for any character.
+std::string of_tenant(const std::string& tenant) {
+  if (tenant.empty()) return std::string("device NOT LIKE '%") + tenant_separator + "%'";
+  const auto prefix = tenant + tenant_separator;
+  return "substr(device, 1, " + std::to_string(prefix.size()) + ") = '" + prefix + "'";
+}
 
 upload_row read_upload(const row& r) {
   return {.grant_id = r.text("grant_id"),
@@ -47,7 +54,12 @@ upload_row read_upload(const row& r) {
           .verify = r.text("verify"),
           .parts_id = r.text("parts_id"),
           .part_bytes = r.integer("part_bytes"),
-          .offline = r.integer("offline") != 0};
+          .offline = r.integer("offline") != 0,
+          .asked_service = r.text("asked_service"),
+          .change_id = r.text("change_id"),
+          .max_size = r.integer("max_size"),
+          .quota_bytes = r.integer("quota_bytes"),
+          .content_type = r.text("content_type")};
 }
 
 result<void> insert_upload(connection& c, const upload_row& u) {
@@ -55,7 +67,9 @@ result<void> insert_upload(connection& c, const upload_row& u) {
                       ") VALUES (:grant_id, :device, :instance, :request_id, :service_id, :service_name, "
                       ":service_revision, :object, "
                       ":operation, :state, :reason, :can_report, :size_declared, :size_bytes, :sha256, :issued_at, "
-                      ":expires_at, :updated_at, :verify, :parts_id, :part_bytes, :offline)",
+                      ":expires_at, :updated_at, :verify, :parts_id, :part_bytes, :offline, "
+                      ":asked_service, :change_id, "
+                      ":max_size, :quota_bytes, :content_type)",
                   {{"grant_id", u.grant_id},
                    {"device", u.device},
                    {"instance", u.instance},
@@ -68,8 +82,8 @@ result<void> insert_upload(connection& c, const upload_row& u) {
                    {"state", u.state},
                    {"reason", u.reason},
                    {"can_report", std::int64_t(u.can_report)},
-                   {"size_declared", number_or_null(u.size_declared)},
-                   {"size_bytes", number_or_null(u.size_bytes)},
+                   {"size_declared", or_null(u.size_declared)},
+                   {"size_bytes", or_null(u.size_bytes)},
                    {"sha256", u.sha256},
                    {"issued_at", u.issued_at},
                    {"expires_at", u.expires_at},
@@ -77,7 +91,12 @@ result<void> insert_upload(connection& c, const upload_row& u) {
                    {"verify", u.verify},
                    {"parts_id", u.parts_id},
                    {"part_bytes", u.part_bytes},
-                   {"offline", std::int64_t(u.offline)}}));
+                   {"offline", std::int64_t(u.offline)},
+                   {"asked_service", u.asked_service},
+                   {"change_id", u.change_id},
+                   {"max_size", u.max_size},
+                   {"quota_bytes", u.quota_bytes},
+                   {"content_type", u.content_type}}));
   return {};
 }
 
@@ -88,6 +107,7 @@ result<std::vector<upload_row>> list_uploads(connection& c, const upload_query& 
     text.append(" AND ").append(condition);
     p.push_back({name, v});
   };
+  if (q.tenant) text.append(" AND ").append(of_tenant(*q.tenant));
   if (!q.before_id.empty()) also("grant_id < :before_id", "before_id", q.before_id);
   if (q.device) also("device = :device", "device", *q.device);
   if (q.service_name) also("service_name = :service", "service", *q.service_name);
@@ -97,11 +117,23 @@ result<std::vector<upload_row>> list_uploads(connection& c, const upload_query& 
   return read_all(found);
 }
 
-result<std::optional<upload_row>> find_upload(connection& c, const std::string& grant_id) {
-  TRY(const auto found,
-      c.query("SELECT " + std::string(upload_columns) + " FROM uploads WHERE grant_id = :id", {{"id", grant_id}}));
+namespace {
+
+result<std::optional<upload_row>> find(connection& c, const std::string& grant_id, std::string_view lock) {
+  const auto text = "SELECT " + std::string(upload_columns) + " FROM uploads WHERE grant_id = :id";
+  TRY(const auto found, c.query(text + std::string(lock), {{"id", grant_id}}));
   if (found.empty()) return std::nullopt;
   return read_upload(found[0]);
+}
+
+}  // namespace
+
+result<std::optional<upload_row>> find_upload(connection& c, const std::string& grant_id) {
+  return find(c, grant_id, "");
+}
+
+result<std::optional<upload_row>> hold_upload(connection& c, const std::string& grant_id) {
+  return find(c, grant_id, c.for_update());
 }
 
 result<bool> change_upload(connection& c, const upload_change& u) {
@@ -144,12 +176,19 @@ result<bool> has_other_upload(connection& c, const upload_row& than) {
   return !found.empty();
 }
 
-result<live_grants_row> find_live_grants(connection& c, const std::string& device, std::int64_t now_ms) {
-  TRY(const auto found, c.query("SELECT count(*) AS n, count(CASE WHEN offline = 1 THEN 1 END) AS kept, "
-                                "max(expires_at) AS last FROM uploads WHERE device = :device AND expires_at > :now",
-                                {{"device", device}, {"now", now_ms}}));
-  const auto& r = found.at(0);
-  return live_grants_row{r.integer("n"), r.integer("kept"), optional_number(r, "last").value_or(0)};
+result<live_grants_row> find_live_grants(connection& c, const std::string& device, std::int64_t now_ms,
+                                         const std::string& from_id) {
+  const auto text = "SELECT " + std::string(live_grants_columns) +
+                    " FROM uploads WHERE device = :device AND expires_at > :now AND grant_id ";
+  const parameters p{{"device", device}, {"now", now_ms}, {"from", from_id}};
+  TRY(const auto recent, c.query(text + ">= :from", p));
+  TRY(const auto older, c.query(text + "< :from AND expires_at - issued_at > 90000000", p));
+  auto sum = read_live_grants(recent.at(0));
+  const auto more = read_live_grants(older.at(0));
+  sum.count += more.count;
+  sum.offline += more.offline;
+  sum.last_expires_at = std::max(sum.last_expires_at, more.last_expires_at);
+  return sum;
 }
 
 result<std::int64_t> count_offline_grants(connection& c, const std::string& device, std::int64_t now_ms) {
@@ -157,13 +196,6 @@ result<std::int64_t> count_offline_grants(connection& c, const std::string& devi
                                 "device = :device AND expires_at > :now",
                                 {{"device", device}, {"now", now_ms}}));
   return found.at(0).integer("n");
-}
-
-result<std::vector<upload_count>> count_uploads(connection& c) {
-  TRY(const auto found, c.query("SELECT state, count(*) AS n FROM uploads GROUP BY state"));
-  std::vector<upload_count> out;
-  for (const row& r : found) out.push_back({r.text("state"), r.integer("n")});
-  return out;
 }
 
 }  // namespace evp::sql

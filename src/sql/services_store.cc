@@ -25,7 +25,8 @@ result<std::vector<service_row>> list_services(connection& c) {
   TRY(const auto found,
       c.query("SELECT id, revision, name, type, certificate, expiration_ms, object_name_template, "
               "verify, create_only, max_size, source_address, offline_ms, created_at, updated_at FROM services "
-              "ORDER BY name"));
+              "ORDER BY name" +
+              std::string(c.for_share())));  // so that options and headers are of this revision
   std::vector<service_row> out;
   std::map<std::string, std::size_t> index;
   for (const row& r : found) {
@@ -46,12 +47,16 @@ result<std::vector<service_row>> list_services(connection& c) {
                    .updated_at = r.integer("updated_at")});
   }
   TRY(const auto options, c.query("SELECT service_id, name, value_text, is_secret FROM service_options ORDER BY name"));
+  // Those of a service that was made a moment ago, by another program, belong to none that was found.
+  const auto owner = [&](const row& r) {
+    const auto at = index.find(r.text("service_id"));
+    return at == index.end() ? nullptr : &out[at->second];
+  };
   for (const row& r : options)
-    out.at(index.at(r.text("service_id")))
-        .options.push_back({r.text("name"), r.text("value_text"), r.integer("is_secret") != 0});
+    if (auto* s = owner(r)) s->options.push_back({r.text("name"), r.text("value_text"), r.integer("is_secret") != 0});
   TRY(const auto headers, c.query("SELECT service_id, name, value_text FROM service_headers ORDER BY position"));
   for (const row& r : headers)
-    out.at(index.at(r.text("service_id"))).headers.push_back({r.text("name"), r.text("value_text")});
+    if (auto* s = owner(r)) s->headers.push_back({r.text("name"), r.text("value_text")});
   return out;
 }
 
@@ -79,7 +84,8 @@ result<void> insert_service(connection& c, const service_row& s) {
 }
 
 result<void> update_service(connection& c, const service_row& s) {
-  TRY(const auto found, c.query("SELECT revision FROM services WHERE id = :id", {{"id", s.id}}));
+  TRY(const auto found,
+      c.query("SELECT revision FROM services WHERE id = :id" + std::string(c.for_update()), {{"id", s.id}}));
   if (found.empty()) return fail(errc::not_found, "the storage access service exists no more");
   if (found[0].integer("revision") != s.revision - 1)
     return fail(errc::failed_precondition, "the storage access service was changed meanwhile: try again");
@@ -106,8 +112,8 @@ result<void> update_service(connection& c, const service_row& s) {
 }
 
 result<bool> is_current_service(connection& c, const std::string& id, std::int64_t revision) {
-  TRY(const auto found,
-      c.query("SELECT id FROM services WHERE id = :id AND revision = :revision", {{"id", id}, {"revision", revision}}));
+  const std::string text("SELECT id FROM services WHERE id = :id AND revision = :revision");
+  TRY(const auto found, c.query(text + std::string(c.for_share()), {{"id", id}, {"revision", revision}}));
   return !found.empty();
 }
 

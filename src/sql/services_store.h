@@ -42,7 +42,7 @@ result<void> insert_service(connection& c, const service_row& s);
 /// Replaces everything but id, name and created_at where id and the revision before (s.revision - 1) match.
 /// Errors: not_found, failed_precondition (changed by somebody else meanwhile).
 result<void> update_service(connection& c, const service_row& s);
-/// Whether the service exists and is at that revision.
+/// Whether the service exists and is at that revision; nobody can change that before this transaction has ended.
 result<bool> is_current_service(connection& c, const std::string& id, std::int64_t revision);
 /// True when there was one.
 result<bool> remove_service(connection& c, const std::string& id);

@@ -43,10 +43,13 @@ result<void> put_states(connection& c, const std::string& device, const std::vec
   return {};
 }
 
-result<std::vector<report_row>> list_reports(connection& c) {
+result<std::vector<report_row>> list_reports(connection& c) { return list_reports_after(c, "", INT64_MAX); }
+
+result<std::vector<report_row>> list_reports_after(connection& c, const std::string& device, std::int64_t limit) {
   TRY(const auto found,
       c.query("SELECT device, dialect, system_info, deployment_status, telemetry, telemetry_at, updated_at "
-              "FROM device_reports"));
+              "FROM device_reports WHERE device > :after ORDER BY device LIMIT :limit",
+              {{"after", device}, {"limit", limit}}));
   std::vector<report_row> out;
   out.reserve(found.size());
   for (const row& r : found)
@@ -56,12 +59,17 @@ result<std::vector<report_row>> list_reports(connection& c) {
 }
 
 result<std::vector<state_row>> list_states(connection& c, const std::string& device) {
-  TRY(const auto found,
-      c.query("SELECT name, value_base64, updated_at FROM device_states WHERE device = :device", {{"device", device}}));
+  return list_states_between(c, device, device);
+}
+
+result<std::vector<state_row>> list_states_between(connection& c, const std::string& first, const std::string& last) {
+  TRY(const auto found, c.query("SELECT device, name, value_base64, updated_at FROM device_states "
+                                "WHERE device >= :first AND device <= :last ORDER BY device",
+                                {{"first", first}, {"last", last}}));
   std::vector<state_row> out;
   for (const row& r : found) {
     TRY(auto value, from_base64(r.text("value_base64")));
-    out.push_back({device, r.text("name"), std::move(value), r.integer("updated_at")});
+    out.push_back({r.text("device"), r.text("name"), std::move(value), r.integer("updated_at")});
   }
   return out;
 }

@@ -28,6 +28,10 @@ result<void> put_report(connection& c, const report_row& r);
 /// Replaces all states of the device.
 result<void> put_states(connection& c, const std::string& device, const std::vector<state_row>& all);
 result<std::vector<report_row>> list_reports(connection& c);
+/// By device, at most `limit` of those after that one.
+result<std::vector<report_row>> list_reports_after(connection& c, const std::string& device, std::int64_t limit);
 result<std::vector<state_row>> list_states(connection& c, const std::string& device);
+/// Of the devices from that one to that one, by device.
+result<std::vector<state_row>> list_states_between(connection& c, const std::string& first, const std::string& last);
 
 }  // namespace evp::sql

@@ -1,6 +1,7 @@
-// The typed stores, against a real file.
+// The typed stores, on real databases.
 #include "sql/deployments_store.h"
 #include "sql/devices_store.h"
+#include "sql/events_store.h"
 #include "sql/keys_store.h"
 #include "sql/ledger_store.h"
 #include "sql/modules_store.h"
@@ -44,7 +45,9 @@ struct stores_test : test_database {
   }
 };
 
-TEST_F(stores_test, a_key_is_stored_once_and_the_first_one_stays) {
+INSTANTIATE_TEST_SUITE_P(, stores_test, on_both, name_of_database);
+
+TEST_P(stores_test, a_key_is_stored_once_and_the_first_one_stays) {
   EXPECT_EQ(in_db([](connection& c) { return find_key(c, "k"); }).value(), std::nullopt);
   EXPECT_EQ(in_db([](connection& c) { return insert_key_if_missing(c, "k", "one"); }).value(), "one");
   EXPECT_EQ(in_db([](connection& c) { return insert_key_if_missing(c, "k", "two"); }).value(), "one");
@@ -65,7 +68,7 @@ service_row a_service(const std::string& name) {
           .headers = {{"x-b", "2"}, {"x-a", "1"}}};
 }
 
-TEST_F(stores_test, a_service_comes_back_with_its_options_and_its_headers_in_order) {
+TEST_P(stores_test, a_service_comes_back_with_its_options_and_its_headers_in_order) {
   ASSERT_TRUE(in_db([](connection& c) { return insert_service(c, a_service("default")); }));
   ASSERT_TRUE(in_db([](connection& c) { return insert_service(c, a_service("other")); }));
   const auto all = in_db([](connection& c) { return list_services(c); }).value();
@@ -79,7 +82,7 @@ TEST_F(stores_test, a_service_comes_back_with_its_options_and_its_headers_in_ord
   EXPECT_EQ(all[0].offline_ms, 5000);
 }
 
-TEST_F(stores_test, an_update_that_missed_another_s_is_refused) {
+TEST_P(stores_test, an_update_that_missed_another_s_is_refused) {
   auto s = a_service("default");
   ASSERT_TRUE(in_db([&](connection& c) { return insert_service(c, s); }));
   s.revision = 2;
@@ -91,7 +94,7 @@ TEST_F(stores_test, an_update_that_missed_another_s_is_refused) {
   EXPECT_EQ(in_db([&](connection& c) { return update_service(c, s); }).error().code(), errc::not_found);
 }
 
-TEST_F(stores_test, removing_a_device_takes_what_belongs_to_it_and_leaves_the_ledger) {
+TEST_P(stores_test, removing_a_device_takes_what_belongs_to_it_and_leaves_the_ledger) {
   insert(upload("g1"));
   ASSERT_TRUE(in_db([](connection& c) { return put_configuration(c, "cam-1", {"up/a", "v"}, 1); }));
   EXPECT_TRUE(in_db([](connection& c) { return remove_device(c, "cam-1"); }).value());
@@ -100,7 +103,7 @@ TEST_F(stores_test, removing_a_device_takes_what_belongs_to_it_and_leaves_the_le
   EXPECT_THAT(ids({}), ElementsAre("g1"));
 }
 
-TEST_F(stores_test, configuration_values_may_hold_any_byte) {
+TEST_P(stores_test, configuration_values_may_hold_any_byte) {
   const std::string bytes("a\0b\xff", 4);
   ASSERT_TRUE(in_db([&](connection& c) { return put_configuration(c, "cam-1", {"up/a", bytes}, 1); }));
   ASSERT_TRUE(in_db([&](connection& c) { return put_configuration(c, "cam-1", {"up/a", bytes + "2"}, 2); }));
@@ -111,7 +114,7 @@ TEST_F(stores_test, configuration_values_may_hold_any_byte) {
   EXPECT_FALSE(in_db([](connection& c) { return remove_configuration(c, "cam-1", "up/a"); }).value());
 }
 
-TEST_F(stores_test, a_module_that_is_deployed_cannot_be_removed) {
+TEST_P(stores_test, a_module_that_is_deployed_cannot_be_removed) {
   ASSERT_TRUE(in_db([](connection& c) { return insert_module(c, {"m", 3, "ab", 1}); }));
   ASSERT_TRUE(in_db([](connection& c) { return put_deployment(c, "cam-1", "{}", {"m"}, 1); }));
   EXPECT_EQ(in_db([](connection& c) { return remove_module(c, "m"); }).error().code(), errc::failed_precondition);
@@ -120,7 +123,7 @@ TEST_F(stores_test, a_module_that_is_deployed_cannot_be_removed) {
   EXPECT_TRUE(in_db([](connection& c) { return remove_module(c, "m"); }).value());
 }
 
-TEST_F(stores_test, uploads_come_newest_first_in_pages_and_filtered) {
+TEST_P(stores_test, uploads_come_newest_first_in_pages_and_filtered) {
   for (const auto* id : {"g1", "g2", "g3", "g4"}) insert(upload(id, id == std::string("g2") ? "verified" : "issued"));
   EXPECT_THAT(ids({.limit = 2}), ElementsAre("g4", "g3"));
   EXPECT_THAT(ids({.before_id = "g3", .limit = 2}), ElementsAre("g2", "g1"));
@@ -130,7 +133,7 @@ TEST_F(stores_test, uploads_come_newest_first_in_pages_and_filtered) {
   EXPECT_THAT(ids({.service_name = "default", .limit = 1}), ElementsAre("g4"));
 }
 
-TEST_F(stores_test, an_upload_in_a_final_state_does_not_move) {
+TEST_P(stores_test, an_upload_in_a_final_state_does_not_move) {
   insert(upload("g1"));
   const auto change = [&](std::string state, std::optional<std::int64_t> size) {
     return in_db([=](connection& c) { return change_upload(c, {"g1", state, "", size, "", 9}); }).value();
@@ -145,7 +148,7 @@ TEST_F(stores_test, an_upload_in_a_final_state_does_not_move) {
   EXPECT_EQ(u->updated_at, 9);
 }
 
-TEST_F(stores_test, overdue_uploads_are_the_open_ones_past_their_expiry) {
+TEST_P(stores_test, overdue_uploads_are_the_open_ones_past_their_expiry) {
   insert(upload("g1", "issued", 50));
   insert(upload("g2", "verified", 50));
   insert(upload("g3", "uploaded", 40));
@@ -156,8 +159,11 @@ TEST_F(stores_test, overdue_uploads_are_the_open_ones_past_their_expiry) {
   EXPECT_EQ(found[1].grant_id, "g1");
 }
 
-TEST_F(stores_test, live_grants_are_those_that_are_good_still_and_unused_offline_ones_are_told_apart) {
-  const auto live = [&] { return in_db([](connection& c) { return find_live_grants(c, "cam-1", 60); }).value(); };
+TEST_P(stores_test, live_grants_are_those_that_are_good_still_and_unused_offline_ones_are_told_apart) {
+  const auto live_from = [&](const std::string& id) {
+    return in_db([&](connection& c) { return find_live_grants(c, "cam-1", 60, id); }).value();
+  };
+  const auto live = [&] { return live_from("g1"); };
   const auto unused = [&] { return in_db([](connection& c) { return count_offline_grants(c, "cam-1", 60); }).value(); };
   EXPECT_EQ(live().count, 0);
   EXPECT_EQ(live().last_expires_at, 0);
@@ -178,21 +184,34 @@ TEST_F(stores_test, live_grants_are_those_that_are_good_still_and_unused_offline
   EXPECT_EQ(live().offline, 2);
   EXPECT_EQ(live().last_expires_at, 99);
   EXPECT_EQ(unused(), 1);
+  auto yearly = kept("f1", "issued", 31'536'000'000);
+  insert(yearly);
+  EXPECT_EQ(live().count, 4) << "it is older than the recent ones, and lives long";
+  EXPECT_EQ(live().last_expires_at, yearly.expires_at);
+  EXPECT_EQ(live_from("f1").count, 4) << "none is counted twice";
   EXPECT_TRUE(in_db([](connection& c) { return find_upload(c, "g4"); }).value()->offline);
 }
 
-TEST_F(stores_test, uploads_are_counted_by_state) {
-  EXPECT_TRUE(in_db([](connection& c) { return count_uploads(c); })->empty());
-  insert(upload("g1"));
-  insert(upload("g2"));
-  insert(upload("g3", "failed"));
-  std::map<std::string, std::int64_t> counts;
-  const auto found = in_db([](connection& c) { return count_uploads(c); }).value();
-  for (const auto& n : found) counts[n.state] = n.rows;
-  EXPECT_EQ(counts, (std::map<std::string, std::int64_t>{{"issued", 2}, {"failed", 1}}));
+TEST_P(stores_test, uploads_are_counted_by_state) {
+  const auto change = [&](const std::string& id, const std::string& from, const std::string& to) {
+    ASSERT_TRUE(in_db([&](connection& c) { return append_upload_event(c, id, from, to, "", 1); }));
+  };
+  const auto counts = [&] {
+    std::map<std::string, std::int64_t> out;
+    const auto found = in_db([](connection& c) { return count_uploads(c); }).value();
+    for (const auto& n : found) out[n.state] = n.rows;
+    return out;
+  };
+  using expected = std::map<std::string, std::int64_t>;
+  EXPECT_EQ(counts(), (expected{{"issued", 0}, {"uploaded", 0}, {"verified", 0}, {"failed", 0}, {"expired", 0}}));
+  for (const auto* id : {"g1", "g2", "g3"}) change(id, "", "issued");
+  change("g3", "issued", "uploaded");
+  change("g3", "uploaded", "failed");
+  change("g2", "issued", "expired");
+  EXPECT_EQ(counts(), (expected{{"issued", 1}, {"uploaded", 0}, {"verified", 0}, {"failed", 1}, {"expired", 1}}));
 }
 
-TEST_F(stores_test, reports_and_states_replace_what_was_there_and_skip_devices_that_are_gone) {
+TEST_P(stores_test, reports_and_states_replace_what_was_there_and_skip_devices_that_are_gone) {
   ASSERT_TRUE(in_db([](connection& c) { return put_report(c, {"cam-1", "EVP1", "{}", "", "", 0, 1}); }));
   ASSERT_TRUE(in_db([](connection& c) { return put_report(c, {"cam-1", "EVP2-TB", "{}", "", "", 0, 2}); }));
   ASSERT_TRUE(in_db([](connection& c) { return put_report(c, {"gone", "EVP1", "", "", "", 0, 1}); }));

@@ -1,4 +1,4 @@
-// For tests: a real SQLite file in a temporary folder, and a way to run a coroutine to its end.
+// For tests: a real database, SQLite or PostgreSQL, and a way to run a coroutine to its end.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -8,6 +8,7 @@
 
 #include "io/test_folder.h"
 #include "sql/database.h"
+#include "sql/test_postgresql.h"
 
 namespace evp::sql {
 
@@ -26,9 +27,18 @@ T run(io::asio::io_context& ctx, io::task<T> t) {
   return std::move(*out);
 }
 
-class test_database : public testing::Test {
+/// The databases that both take all tests: INSTANTIATE_TEST_SUITE_P(, suite, on_both, name_of_database).
+inline const auto on_both = testing::Values("sqlite", "postgresql");
+inline std::string name_of_database(const testing::TestParamInfo<const char*>& i) { return i.param; }
+
+/// The URL of a new database of that kind; a file lies in the folder.
+inline std::string new_database(std::string_view kind, const io::fs::path& folder) {
+  return kind == "postgresql" ? new_postgresql_database() : "sqlite://" + (folder / "backend.db").string();
+}
+
+class test_database : public testing::TestWithParam<const char*> {
  protected:
-  std::string url() const { return "sqlite://" + (folder_.path() / "backend.db").string(); }
+  const std::string& url() const { return url_; }
   template <class T>
   T run(io::task<T> t) {
     return sql::run(ctx_, std::move(t));
@@ -42,6 +52,7 @@ class test_database : public testing::Test {
 
   temporary_folder folder_;
   io::asio::io_context ctx_;
+  std::string url_ = new_database(GetParam(), folder_.path());
   std::unique_ptr<database> db_ = database::open(ctx_.get_executor(), url()).value();
 };
 

@@ -106,8 +106,8 @@ signed_request with_name(signed_request grant, std::string_view object);
 
 struct object_info {
   std::uint64_t size = 0;
-  std::string etag;    ///< as the vendor gives it, quotes included; may be empty
-  std::string sha256;  ///< 64 hexadecimal digits where the storage knows it (LOCAL), else empty
+  std::string etag;                      ///< as the vendor gives it, quotes included; may be empty
+  std::string sha256;                    ///< 64 hexadecimal digits where the storage knows it (LOCAL), else empty
   std::optional<timestamp> modified_at;  ///< by the storage's clock; nothing where it doesn't say
 };
 
@@ -233,6 +233,7 @@ struct driver_context {
   secret local_signing_key;
   http::transport* metadata = nullptr;  ///< leads to the metadata services of cloud machines only; null: not offered
   auth::token_folders token_folders;    ///< where token files may lie
+  std::string tenant;  ///< whose service it is, empty: the installation's own. The LOCAL store keeps them apart
 };
 
 struct made_driver {

@@ -93,7 +93,7 @@ result<local_access> verify_local_url(const secret& key, std::string_view method
   local_access access;
   TRY(access.container, percent_decode(path.substr(0, slash)));
   TRY(access.object, percent_decode(path.substr(slash + 1)));
-  CHECK(check_name(access.container, "the container"));
+  CHECK(check_scoped_name(access.container, "the container"));
   CHECK(check_object_name(access.object));
 
   TRY(const auto given, read_query(query));

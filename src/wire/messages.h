@@ -112,6 +112,7 @@ struct storage_token_response {
   std::vector<int> expect;         ///< statuses that mean success; empty: any 2xx
   std::optional<grant_plan> plan;  ///< then url, headers and expect are empty
   bool offline = false;            ///< lives as long as the service's offline grants do
+  bool create_only = false;        ///< the storage refuses it once its object exists: who may have used it asks first
 };
 
 /// Asks for parts of a plan: those of its next page, or fresh ones for those whose signatures have expired.

@@ -172,6 +172,7 @@ TEST(token_response, ours_survives_a_round_trip) {
   t.certificate_id = "sha256:" + std::string(64, 'c');
   t.expires_in = milliseconds(120000);
   t.expect = {200, 201};
+  t.create_only = true;
   t.offline = true;
   auto r = decode_hub_response("999", encode(dialect::evp2, hub_response(t)));
   ASSERT_TRUE(r) << r.error().message();
@@ -185,6 +186,7 @@ TEST(token_response, ours_survives_a_round_trip) {
   EXPECT_EQ(back.certificate_id, t.certificate_id);
   EXPECT_EQ(back.expires_in, t.expires_in);
   EXPECT_EQ(back.expect, t.expect);
+  EXPECT_TRUE(back.create_only);
   EXPECT_TRUE(back.offline);
 }
 

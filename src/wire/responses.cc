@@ -49,6 +49,7 @@ json::object write_evp2(const storage_token_response& r) {
     if (r.expires_in) o.emplace("expiresInMillis", std::to_string(r.expires_in->count()));
     if (!r.expect.empty()) o.emplace("expect", json::array(r.expect.begin(), r.expect.end()));
     if (r.offline) o.emplace("offline", true);
+    if (r.create_only) o.emplace("createOnly", true);
   }
   json::object out;
   out.emplace("storagetoken-response", std::move(o));
@@ -161,6 +162,8 @@ result<storage_token_response> read_token(const json_reader& r, std::string_view
   TRY(out.expect, read_expect(r));
   TRY(const auto offline, r.optional_boolean("offline"));
   out.offline = offline.value_or(false);
+  TRY(const auto create_only, r.optional_boolean("createOnly"));
+  out.create_only = create_only.value_or(false);
   return out;
 }
 

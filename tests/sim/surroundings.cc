@@ -117,6 +117,9 @@ void world::act(request_grant& a) {
   const auto what = queue_->details(a.id);
   if (!what || !hub_up_) return;
   const bool is_put = what->operation == journal::operation::put;
+  for (const auto& [id, g] : grants_)
+    if (g.name == what->remote_name && g.created && !g.judged && !lost_writes_)
+      violated(g.name + ": another grant is asked for, and the object of the first is not looked for");
   const bool lacks_checksum = is_put && what->sha256.empty() && chance(15);
   message([this, name = what->remote_name, size = what->size, reqid = a.reqid, is_put, lacks_checksum,
            offline = a.offline] {
@@ -145,6 +148,8 @@ void world::act(request_grant& a) {
         g.plan->part_count = x.part_count;
         g.plan->parallel = unsigned(pick(1, 3));
         g.plan->parts = page(x, 1, unsigned(pick(1, 3)));
+      } else if (is_put && std::hash<std::string>()(name) % 2 == 0) {
+        g.create_only = x.create_only = true;
       }
     }
     if (faulty(20)) g.certificate_id = "sha256:" + std::to_string(pick(1, 3));
@@ -201,6 +206,7 @@ void world::act(send_report& a) {
     }
     std::optional<error> failure;
     const auto g = grants_.find(r.grant_id);
+    const bool exists = r.result.status == 412;
     if (g != grants_.end() && g->second.part_count > 0 && g->second.parts.size() == g->second.part_count) {
       auto& object = objects_[g->second.name];
       object.clear();
@@ -215,9 +221,10 @@ void world::act(send_report& a) {
     } else if (const auto o = objects_.find(g->second.name);
                o == objects_.end() || o->second.size() != g->second.size) {
       failure = error(errc::data_corrupt, "not the file that was reported");
-    } else if (r.result.bytes != g->second.size) {
+    } else if (!exists && r.result.bytes != g->second.size) {
       violated(g->second.name + " is in the storage, and reported with another size");
     }
+    if (g != grants_.end() && (!failure || failure->code() != errc::unavailable)) g->second.judged = true;
     message([this, reqid = r.reqid, failure] { step(event(report_answered{reqid, failure})); });
   });
 }
@@ -292,11 +299,18 @@ transfer_result world::put(const start_transfer& t, const journal::accepted& wha
   auto r = answer_of_storage();
   const bool lost_answer = r.failure && chance(30);  // the storage has it, and we don't know
   if (t.part) bytes = bytes.substr(t.part->offset, t.part->length);
-  const auto g = t.part ? grants_.find(t.grant.grant_id) : grants_.end();
-  if ((r.status == 201 || lost_answer) && g != grants_.end())
+  const auto g = grants_.find(t.grant.grant_id);
+  const bool arrives = r.status == 201 || lost_answer;
+  const auto name = t.grant.url.reveal().substr(t.grant.url.reveal().rfind('/') + 1);
+  const bool refused = t.grant.create_only && objects_.contains(name);
+  if (arrives && t.part && g != grants_.end()) {
     g->second.parts[t.part->number] = bytes;
-  else if ((r.status == 201 || lost_answer) && !t.part)
-    objects_[t.grant.url.reveal().substr(t.grant.url.reveal().rfind('/') + 1)] = bytes;
+  } else if (arrives && !t.part && !refused) {
+    objects_[name] = bytes;
+    if (t.grant.create_only) g->second.created = true;
+  } else if (r.status == 201 && refused) {
+    r.status = 412;
+  }
   if (!t.part && !r.failure && !what.sha256.empty() && sha256(bytes) != what.sha256) {
     r.failure = error(errc::data_corrupt, "the file");
     r.failure_errno = ESTALE;

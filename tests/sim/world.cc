@@ -242,7 +242,10 @@ void world::act(write& a) {
   later(milliseconds(pick(0, 20)), [this, w = std::move(a)] {
     auto done = w.replace ? journal_->rewrite(w.records) : journal_->append(w.records, w.sync);
     written end;
-    if (!done) end.failure = std::move(done).error();
+    if (!done) {
+      lost_writes_ = true;
+      end.failure = std::move(done).error();
+    }
     step(std::move(end));
   });
 }

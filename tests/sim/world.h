@@ -79,6 +79,9 @@ class world {
     unsigned part_count = 0;  ///< 0: one upload
     std::map<unsigned, std::string> parts;
     bool given_up = false;  ///< the device has said so
+    bool create_only = false;
+    bool created = false;  ///< its object, at the storage
+    bool judged = false;   ///< the hub has looked whether it arrived
   };
 
   // ---- time ----
@@ -150,6 +153,8 @@ class world {
   io::forgetful_disk journal_disk_, spool_disk_;
   std::unique_ptr<journal::journal> journal_;
   bool opening_ = false;
+  bool lost_writes_ =
+      false;  ///< the journal could not be written once: nothing is promised of what it should have held
   std::unique_ptr<queue> queue_;
   std::uint64_t boots_ = 0;
   std::size_t crash_at_ = 0;  ///< this boundary crashes; 0: none

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "auth/credentials/credential_counts.h"
 #include "base/crypto.h"
 
 namespace evp::auth {
@@ -28,6 +29,7 @@ refresh_policy::refresh_policy(const io::clock& clock, refresh_options options, 
 }
 
 void refresh_policy::fetched(timestamp expires_at) {
+  count_credential_fetch(true);
   const auto now = clock_.now();
   life_ = expires_at - now > ageless || expires_at == timestamp::max() ? ageless : expires_at - now;
   expires_at_ = expires_at;
@@ -41,6 +43,7 @@ void refresh_policy::fetched(timestamp expires_at) {
 }
 
 void refresh_policy::failed(const error& e) {
+  count_credential_fetch(false);
   const bool outage = is_temporary(e.code());
   if (failure_ && is_temporary(failure_->code()) != outage) failures_ = 0;
   failure_ = e;
@@ -69,7 +72,9 @@ void refresh_policy::rejected() {
 bool refresh_policy::lives(milliseconds wanted) const {
   if (!expires_at_) return false;
   const auto needed = std::min(std::max(wanted, options_.reserve), life_ / 10);
-  return *expires_at_ == timestamp::max() || *expires_at_ - clock_.now() > needed;
+  const bool yes = *expires_at_ == timestamp::max() || *expires_at_ - clock_.now() > needed;
+  if (yes) count_credential_hit();  // the cache asks this before it gives one, and gives it then
+  return yes;
 }
 
 bool refresh_policy::due() const { return expires_at_ && clock_.steady() >= refresh_at_; }

@@ -20,6 +20,7 @@ enum : std::uint8_t {
 };
 enum : std::uint8_t { flag_spooled = 1, flag_named = 2, flag_acknowledges = 4, flag_sha256 = 8 };
 enum : std::uint8_t { flag_quarantined = 1 };
+enum : std::uint8_t { flag_create_only = 0x80 };
 constexpr std::size_t head_bytes = 5;
 constexpr std::size_t sha256_bytes = 32;
 
@@ -76,6 +77,7 @@ class reader {
     return E(v);
   }
   bool good() const noexcept { return !bad_; }
+  void refuse() noexcept { bad_ = true; }
   /// Whether everything was there and nothing is left over.
   bool complete() const noexcept { return !bad_ && left_.empty(); }
 
@@ -161,7 +163,7 @@ std::string bytes_of(const grant_kept& r) {
   w.put(r.at_ms);
   w.put(r.lives_ms);
   const auto count = std::min(r.expect.size(), max_expected);
-  w.put(std::uint8_t(count));
+  w.put(std::uint8_t(count | (r.create_only ? flag_create_only : 0U)));
   for (std::size_t i = 0; i < count; ++i) w.put(r.expect[i]);
   w.text(r.grant_id);
   w.text(r.certificate_id);
@@ -238,7 +240,10 @@ grant_kept read_grant_kept(reader& in) {
   r.id = in.get<std::uint64_t>();
   r.at_ms = in.get<std::int64_t>();
   r.lives_ms = in.get<std::int64_t>();
-  const auto statuses = in.one_of(std::uint8_t(max_expected));
+  const auto head = in.get<std::uint8_t>();
+  r.create_only = head & flag_create_only;
+  const unsigned statuses = head & ~flag_create_only;
+  if (statuses > max_expected) in.refuse();
   for (unsigned i = 0; i < statuses && in.good(); ++i) r.expect.push_back(in.get<std::uint16_t>());
   r.grant_id = in.text();
   r.certificate_id = in.text();

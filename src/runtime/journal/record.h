@@ -92,6 +92,7 @@ struct grant_kept {
   std::int64_t at_ms = 0;             ///< Unix time when it came
   std::int64_t lives_ms = 0;          ///< from then on
   std::vector<std::uint16_t> expect;  ///< statuses that mean success
+  bool create_only = false;           ///< the storage refuses it once its object exists
   std::string grant_id, certificate_id;
   std::string sealed;  ///< URL and headers; empty: there is none any more
   friend bool operator==(const grant_kept&, const grant_kept&) = default;

@@ -33,8 +33,8 @@ struct Arbitrary<record> {
         of(gen::build<grant_kept>(
             gen::set(&grant_kept::id), gen::set(&grant_kept::at_ms), gen::set(&grant_kept::lives_ms),
             gen::set(&grant_kept::expect, gen::element(statuses(), statuses{200}, statuses{200, 201, 204})),
-            gen::set(&grant_kept::grant_id, text), gen::set(&grant_kept::certificate_id, text),
-            gen::set(&grant_kept::sealed, text))),
+            gen::set(&grant_kept::create_only), gen::set(&grant_kept::grant_id, text),
+            gen::set(&grant_kept::certificate_id, text), gen::set(&grant_kept::sealed, text))),
         of(gen::build<forgotten>(gen::set(&forgotten::id))), of(gen::build<next_id>(gen::set(&next_id::id))));
   }
 };
@@ -96,7 +96,7 @@ TEST(record, an_unknown_type_is_skipped_and_a_cut_record_is_an_error) {
 }
 
 TEST(record, a_kept_grant_whose_body_ends_anywhere_too_soon_is_an_error) {
-  const auto whole = encode(grant_kept{7, 1000, 60'000, {200, 201}, "g1", "sha256:ab", "sealed bytes"});
+  const auto whole = encode(grant_kept{7, 1000, 60'000, {200, 201}, true, "g1", "sha256:ab", "sealed bytes"});
   for (std::size_t body = 0; body + 5 < whole.size(); ++body) {
     std::string bytes = whole.substr(0, 5 + body);
     bytes[1] = char(body);  // the head says that this is all

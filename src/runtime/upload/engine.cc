@@ -11,6 +11,9 @@ namespace {
 constexpr std::uint64_t first_reqid = 10'001;
 constexpr std::uint64_t first_reqid_span = 1U << 30;
 constexpr std::size_t max_storages = 64;
+
+/// Else the object was there already, by a transfer whose answer was lost.
+bool was_taken(const transfer_result& r) { return r.status < 300; }
 }  // namespace
 
 engine::engine(limits l, retry_policy p, std::uint64_t seed, std::set<std::string> certificates)
@@ -40,6 +43,7 @@ void engine::on(submitted e) {
   if (op->second.order.sent) {
     op->second.sent = op->second.order.sent->result;
     op->second.grant.grant_id = op->second.order.sent->grant_id;
+    op->second.of_earlier_run = !was_taken(op->second.sent);
     begin_report(op);
   } else if (op->second.order.began) {
     auto& began = *op->second.order.began;
@@ -146,10 +150,14 @@ void engine::on(transfer_finished e) {
       return begin_report(op);
     case verdict::retry:
       op->second.may_be_there = true;
-      if (!own && connected_ && op->second.tries_on_grant >= policy_.tries_per_grant) abandon_grant(op, &e.result);
+      if (!own && connected_ && op->second.tries_on_grant >= policy_.tries_per_grant) {
+        if (would_be_refused(op->second)) return ask_whether_it_arrived(op);
+        abandon_grant(op, &e.result);
+      }
       return back_off(op, e.result.retry_after);
     case verdict::fresh_grant:
       if (!own && ++op->second.grants_refused < policy_.grants_after_403) {
+        if (would_be_refused(op->second)) return ask_whether_it_arrived(op);
         abandon_grant(op, &e.result);
         return back_off(op, e.result.retry_after);
       }
@@ -166,6 +174,26 @@ void engine::on(transfer_finished e) {
 bool engine::may_be_ours(const operation& o, const transfer_result& r) const {
   const bool exists = !r.failure && (r.status == 412 || r.status == 409);
   return exists && o.may_be_there && !o.grant.grant_id.empty() && o.order.operation == wire::blob_operation::put;
+}
+
+/// A transfer on another grant would be, by what this one may have created.
+bool engine::would_be_refused(const operation& o) {
+  const bool is_put = o.order.operation == wire::blob_operation::put;
+  return is_put && o.grant.create_only && o.may_be_there && !o.grant.grant_id.empty();
+}
+
+void engine::ask_whether_it_arrived(operation_map::iterator op) {
+  auto& o = op->second;
+  o.sent = {};
+  o.sent.status = 412;
+  o.order.sent = sent_before{o.grant.grant_id, o.sent};
+  o.of_earlier_run = true;
+  begin_report(op);
+}
+
+void engine::ask_for_another_grant(operation_map::iterator op) {
+  if (would_be_refused(op->second)) return ask_whether_it_arrived(op);
+  move(op, stage::waiting);
 }
 
 /// What an answer says of the storage, whatever it says of the file.
@@ -215,23 +243,25 @@ void engine::on(report_answered e) {
   const auto op = find_request(e.reqid, stage::reporting);
   if (op == operations_.end()) return;
   const auto status = op->second.sent.status;
-  const bool was_taken = status < 300;  // else it was there already, by a transfer whose answer was lost
+  const bool taken = was_taken(op->second.sent);
   if (!e.failure) {
-    const blob_outcome outcome{blob_outcome::kind::success, was_taken ? unsigned(status) : 200U, 0};
+    const blob_outcome outcome{blob_outcome::kind::success, taken ? unsigned(status) : 200U, 0};
     return end(op, outcome, {});
   }
-  if (e.failure->code() == errc::not_found && op->second.order.sent) {
-    // The hub has forgotten a grant of an earlier run; whether the file arrived, nobody can say any more.
+  const bool never_arrived = !is_temporary(e.failure->code()) && op->second.of_earlier_run;
+  if (op->second.order.sent && (e.failure->code() == errc::not_found || never_arrived)) {
+    // Or the hub has forgotten a grant of an earlier run: whether the file arrived, nobody can say any more.
     op->second.order.sent.reset();
     op->second.grant = {};
+    op->second.of_earlier_run = false;
     return move(op, stage::waiting);
   }
-  if (!is_temporary(e.failure->code()) && op->second.of_earlier_run) {
+  if (never_arrived) {
     // That run may have told the hub that it gave this grant up, and not have lived to remember.
     op->second.of_earlier_run = false;
     return move(op, stage::waiting);
   }
-  if (!is_temporary(e.failure->code()) && !was_taken)
+  if (!is_temporary(e.failure->code()) && !taken)
     return end(op, {blob_outcome::kind::error_http, unsigned(status), 0}, e.failure->message());
   if (!is_temporary(e.failure->code()))
     return end_with_errno(op, EIO, "the hub did not find the file as it was sent: " + e.failure->message());
@@ -291,7 +321,7 @@ void engine::wake_up(operation_map::iterator op) {
       if (p.pause_until && *p.pause_until <= now_) p.pause_until.reset();
       return want_parts_wake(op);
     }
-    case stage::backing_off: return move(op, usable_grant(op->second) ? stage::ready : stage::waiting);
+    case stage::backing_off: return usable_grant(op->second) ? move(op, stage::ready) : ask_for_another_grant(op);
     default: return;  // the other stages set no wake
   }
 }
@@ -305,7 +335,7 @@ void engine::start_what_fits() {
     const auto op = operations_.find(*next++);  // it leaves the set, or stays and waits for a place at its storage
     std::optional<steady_time> not_before;
     if (!usable_grant(op->second)) {
-      move(op, stage::waiting);  // it expired in the queue
+      ask_for_another_grant(op);  // it expired in the queue
     } else if (lacks_certificate(op->second)) {
       want_certificate(op);
     } else if (op->second.parts) {
@@ -381,7 +411,13 @@ void engine::begin_transfer(operation_map::iterator op) {
   ++storages_[op->second.order.storage].running;
   running_.emplace(std::pair(op->first, 0U), running_transfer{++op->second.attempt, op->second.order.storage});
   const auto left = std::chrono::ceil<milliseconds>(op->second.deadline - now_);
-  out_.push_back(start_transfer{op->first, op->second.attempt, op->second.grant, left, std::nullopt});
+  const auto& g = op->second.grant;
+  if (g.create_only && !g.grant_id.empty()) {
+    transfer_result refused;
+    refused.status = 412;
+    out_.push_back(note_sent{op->first, g.grant_id, std::move(refused)});
+  }
+  out_.push_back(start_transfer{op->first, op->second.attempt, g, left, std::nullopt});
 }
 
 void engine::begin_report(operation_map::iterator op) {

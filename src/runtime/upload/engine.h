@@ -82,10 +82,11 @@ struct grant {
   std::string grant_id;        ///< empty: the hub wants no report
   std::string certificate_id;  ///< empty: the default trust
   std::optional<milliseconds> expires_in;
-  bool offline = false;  ///< for later: kept until it is used, or dead
+  bool offline = false;      ///< for later: kept until it is used, or dead
+  bool create_only = false;  ///< the storage refuses it once its object exists
 };
 
-/// An upload of an earlier run: the storage has the file, and the hub has yet to confirm it.
+/// An upload of an earlier run: the storage has the file (or with 412 may have it), and the hub has yet to confirm it.
 struct sent_before {
   std::string grant_id;
   transfer_result result;
@@ -206,7 +207,8 @@ struct note_part {
   unsigned number;
   std::string sha256;  ///< of what was sent, hexadecimal
 };
-/// For who remembers: the storage has the file, and the hub has yet to confirm it.
+/// For who remembers: the storage has the file, and the hub has yet to confirm it. With status 412: it may have it
+/// soon, and would then refuse it a second time. The start_transfer that follows must wait until that is durable.
 struct note_sent {
   operation_id id;
   std::string grant_id;
@@ -294,7 +296,7 @@ class engine {
     bool asks_offline = false;    ///< its present request is for a grant for later
     bool no_offline = false;      ///< was refused one for itself
     bool stalled = false;         ///< has had a grant that came to nothing
-    bool of_earlier_run = false;  ///< its grant is
+    bool of_earlier_run = false;  ///< its grant is, or may have been used up by a transfer without a clear end
     transfer_result sent;         ///< what is being reported
     std::unique_ptr<parts_state> parts;
   };
@@ -366,6 +368,9 @@ class engine {
   void begin_report(operation_map::iterator op);
   void report(operation_map::iterator op);
   void back_off(operation_map::iterator op, std::optional<milliseconds> retry_after);
+  static bool would_be_refused(const operation& o);
+  void ask_whether_it_arrived(operation_map::iterator op);
+  void ask_for_another_grant(operation_map::iterator op);
   void abandon_grant(operation_map::iterator op, const transfer_result* why);
   void end(operation_map::iterator op, blob_outcome outcome, std::string message, bool quarantined = false);
   void end_with_errno(operation_map::iterator op, int number, std::string message);

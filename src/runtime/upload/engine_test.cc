@@ -463,14 +463,60 @@ TEST_F(engine_test, without_a_grant_that_can_be_reported_nobody_can_tell) {
   EXPECT_EQ(outcome(id).http_status, 412U);
 }
 
+TEST_F(engine_test, what_the_storage_takes_only_once_is_noted_before_it_begins) {
+  auto g = some_grant("g");
+  g.create_only = true;
+  const auto first = to_transfer(g);
+  const auto note = took<note_sent>().at(0);
+  EXPECT_EQ(note.grant_id, "g");
+  EXPECT_EQ(note.result.status, 412);
+  answer(first, 201);
+  EXPECT_EQ(took<note_sent>().at(0).result.status, 201);
+
+  to_transfer(some_grant("h"));
+  EXPECT_TRUE(took<note_sent>().empty());
+}
+
+TEST_F(engine_test, no_other_grant_is_asked_for_before_the_hub_has_looked_whether_it_arrived) {
+  auto g = some_grant("g");
+  g.create_only = true;
+  g.expires_in = 1min;
+  const auto first = to_transfer(g);
+  break_off(first, errc::unavailable);
+  wait(1h);  // the grant is dead
+  EXPECT_TRUE(took<request_grant>().empty());
+  const auto report = took<send_report>().at(0);
+  EXPECT_EQ(report.grant_id, "g");
+  EXPECT_EQ(report.result.status, 412);
+  step(report_answered{report.reqid, error(errc::already_exists, "no object of that name")});
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+}
+
+TEST_F(engine_test, what_the_storage_has_refused_has_not_arrived) {
+  auto g = some_grant("g");
+  g.create_only = true;
+  answer(to_transfer(g), 403);
+  wait(1min);
+  EXPECT_EQ(took<request_grant>().size(), 1U);
+}
+
+TEST_F(engine_test, it_looks_too_when_the_storage_refuses_the_grant_after_a_lost_answer) {
+  auto g = some_grant("g");
+  g.create_only = true;
+  break_off(to_transfer(g), errc::unavailable);
+  wait(1min);
+  answer(took<start_transfer>().at(0), 403);
+  EXPECT_EQ(took<send_report>().at(0).result.status, 412);
+}
+
 class engine_resume_test : public engine_test {
  protected:
-  operation_id submit_sent() {
+  operation_id submit_sent(int status = 201) {
     order o;
     o.deadline = now_ + 24h;
     o.sent.emplace();
     o.sent->grant_id = "g1";
-    o.sent->result.status = 201;
+    o.sent->result.status = status;
     o.sent->result.bytes = 5;
     step(submitted{++last_, std::move(o)});
     return last_;
@@ -495,6 +541,37 @@ TEST_F(engine_resume_test, a_grant_that_the_hub_has_forgotten_means_uploading_ag
   step(report_answered{took<send_report>().at(0).reqid, error(errc::not_found, "no such grant")});
   EXPECT_TRUE(open(id));
   EXPECT_EQ(took<request_grant>().size(), 1U);
+}
+
+TEST_F(engine_resume_test, one_that_may_have_arrived_is_a_success_if_the_hub_finds_it) {
+  const auto id = submit_sent(412);
+  step(connected{});
+  const auto report = took<send_report>().at(0);
+  EXPECT_EQ(report.result.status, 412);
+  step(report_answered{report.reqid, std::nullopt});
+  EXPECT_EQ(outcome(id).result, blob_outcome::kind::success);
+  EXPECT_EQ(outcome(id).http_status, 200U);
+  EXPECT_TRUE(took<request_grant>().empty());
+}
+
+TEST_F(engine_resume_test, one_that_never_arrived_is_sent_on_another_grant) {
+  const auto id = submit_sent(412);
+  step(connected{});
+  step(report_answered{took<send_report>().at(0).reqid, error(errc::already_exists, "no object of that name")});
+  ASSERT_TRUE(open(id));
+  step(grant_received{took<request_grant>().at(0).reqid, some_grant("g2")});
+  answer(took<start_transfer>().at(0), 201);
+  step(report_answered{took<send_report>().at(0).reqid, std::nullopt});
+  EXPECT_EQ(outcome(id).http_status, 201U);
+}
+
+TEST_F(engine_resume_test, and_ends_where_that_name_is_anothers) {
+  const auto id = submit_sent(412);
+  step(connected{});
+  step(report_answered{took<send_report>().at(0).reqid, error(errc::already_exists, "another object")});
+  step(grant_received{took<request_grant>().at(0).reqid, some_grant("g2")});
+  answer(took<start_transfer>().at(0), 412);
+  EXPECT_EQ(outcome(id).http_status, 412U);
 }
 
 // ---- uploads in parts ----

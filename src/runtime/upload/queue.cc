@@ -355,6 +355,7 @@ void queue::end(operation_id id, blob_outcome outcome, std::string message, bool
   x.at = state::ending;
   plans_.erase(id);
   let_kept_go(id);
+  if (const auto s = sent_.find(id); s != sent_.end()) s->second.held.reset();
   if (quarantined) ++counters_.quarantined;
   subtract(id);
   ++(outcome.result == blob_outcome::kind::success ? counters_.succeeded : counters_.failed);

@@ -233,6 +233,7 @@ class queue {
   struct sent_file {
     journal::sent what;
     bool durable = false;
+    std::optional<start_transfer> held = std::nullopt;  ///< begins when this is durable
   };
   /// What one write carries, besides bytes.
   struct batch {
@@ -257,6 +258,7 @@ class queue {
   void take(note_plan& a);
   void take(note_part& a);
   void take(note_sent& a);
+  void take(start_transfer& a);
   void take(note_grant& a);
   void take(drop_grant& a);
   void take(set_timer& a) { engine_timer_ = a.at; }
@@ -277,6 +279,7 @@ class queue {
   bool is_full(const lane& l) const;
   void keep(journal::grant_kept k);
   void let_kept_go(operation_id id);
+  void let_begin(operation_id id);
   void recover_kept(journal::grant_kept k);
   std::optional<grant> take_kept(operation_id id);
   void activate(operation_id id);

@@ -9,13 +9,29 @@ void queue::take(note_sent& a) {
   const auto found = entries_.find(a.id);
   const auto known = sent_.find(a.id);
   if (found == entries_.end() || found->second.at != state::active) return;
-  if (known != sent_.end() && known->second.what.grant_id == a.grant_id) return;
+  if (known != sent_.end() && known->second.what.grant_id == a.grant_id && known->second.what.status == a.result.status)
+    return;
   if (details(a.id)->operation != journal::operation::put) return;
   journal::sent s{a.id, std::uint16_t(a.result.status), a.result.bytes, a.grant_id, a.result.sha256};
   record(s, true);
   pending_.sents.push_back(a.id);
   sent_.insert_or_assign(a.id, sent_file{std::move(s), false});
   let_kept_go(a.id);
+}
+
+/// What only a grant's first transfer can bring about is on disk before it begins.
+void queue::take(start_transfer& a) {
+  const auto noted = sent_.find(a.id);
+  if (noted == sent_.end() || noted->second.durable || noted->second.what.grant_id != a.grant.grant_id)
+    out_.push_back(std::move(a));
+  else
+    noted->second.held = std::move(a);
+}
+
+void queue::let_begin(operation_id id) {
+  const auto noted = sent_.find(id);
+  if (noted == sent_.end() || !noted->second.held) return;
+  out_.push_back(*std::exchange(noted->second.held, std::nullopt));
 }
 
 /// Not synced: after a power cut another one is asked for.
@@ -27,6 +43,7 @@ void queue::take(note_grant& a) {
   k.at_ms = wall_ms();
   k.lives_ms = a.grant.expires_in.value_or(milliseconds(0)).count();
   k.expect.assign(a.grant.expect.begin(), a.grant.expect.end());
+  k.create_only = a.grant.create_only;
   k.grant_id = std::move(a.grant.grant_id);
   k.certificate_id = std::move(a.grant.certificate_id);
   k.sealed = seal_kept_(a.id, a.grant);
@@ -76,6 +93,7 @@ std::optional<grant> queue::take_kept(operation_id id) {
   grant g = std::move(*opened);
   g.offline = true;
   g.expires_in = left;
+  g.create_only = k.create_only;
   g.expect.assign(k.expect.begin(), k.expect.end());
   g.grant_id = k.grant_id;
   g.certificate_id = k.certificate_id;

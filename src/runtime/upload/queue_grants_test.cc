@@ -56,6 +56,72 @@ class queue_grants_test : public queue_test {
   start_transfer first_;
 };
 
+class queue_create_only_test : public queue_test {
+ protected:
+  operation_id granted() {
+    const auto id = accept(file());
+    step(event(connected{}));
+    grant g;
+    g.url = secret("https://storage/o");
+    g.grant_id = "g1";
+    g.create_only = true;
+    step(event(grant_received{took<request_grant>().at(0).reqid, g}));
+    return id;
+  }
+};
+
+TEST_F(queue_create_only_test, its_transfer_begins_when_that_is_durable_and_a_restart_has_the_hub_look_first) {
+  granted();
+  EXPECT_TRUE(took<start_transfer>().empty());
+  ASSERT_TRUE(writing_ && write_.sync);
+  commit();
+  EXPECT_EQ(took<start_transfer>().size(), 1U);
+  restart(durable_);
+  step(event(connected{}));
+  EXPECT_TRUE(took<request_grant>().empty());
+  EXPECT_EQ(took<send_report>().at(0).result.status, 412);
+}
+
+TEST_F(queue_create_only_test, what_the_storage_then_said_takes_its_place) {
+  granted();
+  commit();
+  const auto t = took<start_transfer>().at(0);
+  transfer_result r;
+  r.status = 201;
+  r.bytes = 10;
+  step(event(transfer_finished{t.id, t.attempt, r}));
+  commit_all();
+  restart(durable_);
+  step(event(connected{}));
+  EXPECT_EQ(took<send_report>().at(0).result.status, 201);
+}
+
+TEST_F(queue_create_only_test, another_try_on_the_same_grant_writes_nothing) {
+  granted();
+  commit();
+  const auto t = took<start_transfer>().at(0);
+  transfer_result r;
+  r.status = 503;
+  step(event(transfer_finished{t.id, t.attempt, r}));
+  wait(1h);
+  EXPECT_FALSE(writing_);
+  EXPECT_EQ(took<start_transfer>().size(), 1U);
+}
+
+TEST_F(queue_create_only_test, a_disk_that_is_full_does_not_hold_it_up) {
+  granted();
+  fail_write();
+  EXPECT_EQ(took<start_transfer>().size(), 1U);
+}
+
+TEST_F(queue_create_only_test, one_that_ends_before_it_began_never_begins) {
+  granted();
+  wait(limits_.deadline);
+  commit_all();
+  EXPECT_TRUE(took<start_transfer>().empty());
+  EXPECT_EQ(took<tell>().at(0).outcome.error, ETIMEDOUT);
+}
+
 TEST_F(queue_grants_test, after_a_restart_without_the_hub_the_files_go_on_with_the_grants_that_were_kept) {
   five_files();
   restart(file_);

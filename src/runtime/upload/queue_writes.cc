@@ -64,7 +64,9 @@ void queue::on(written e) {
   for (const auto id : done.sents) {
     const auto s = sent_.find(id);
     const bool replaced = std::find(pending_.sents.begin(), pending_.sents.end(), id) != pending_.sents.end();
-    if (s != sent_.end() && !replaced) s->second.durable = true;
+    if (s == sent_.end() || replaced) continue;
+    s->second.durable = true;
+    let_begin(id);
   }
   for (const auto id : done.drops) out_.push_back(drop_spooled{id});
   for (const auto id : done.ends) {
@@ -84,6 +86,7 @@ void queue::write_failed(batch lost, const error& why) {
                           std::pair(&lost.drops, &pending_.drops)})
     to->insert(to->begin(), from->begin(), from->end());
   for (const auto id : lost.accepts) give_up_accepting(id, why);
+  for (const auto id : lost.sents) let_begin(id);  // a full disk keeps no file from its storage
   const auto doublings = std::min(failed_writes_++, 16U);
   no_write_before_ =
       now_.steady + std::min(limits_.write_retry_max, limits_.write_retry_first * (std::int64_t{1} << doublings));

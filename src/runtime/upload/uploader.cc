@@ -422,6 +422,7 @@ void uploader::answered(wire::storage_token_response r, std::uint64_t reqid) {
   // grant that has expired shows as a 403, and a fresh one is asked for.
   g.expires_in = r.expires_in;
   g.offline = r.offline;
+  g.create_only = r.create_only;
   if (r.plan) {
     plan p;
     p.part_bytes = r.plan->part_bytes;

@@ -149,7 +149,8 @@ result<made_driver> make_local(const option_values& options, const driver_contex
   made_driver made;
   if (auto w = plain_http_warning(*base); !w.empty()) made.warnings.push_back(std::move(w));
   made.endpoint = base->origin();
-  made.instance = std::make_unique<local_driver>(context, container);
+  TRY(auto folder, scoped_name(context.tenant, container));
+  made.instance = std::make_unique<local_driver>(context, std::move(folder));
   return made;
 }
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import jsonschema
+import openapi
 import paho.mqtt.client as mqtt
 import pytest
 import requests
@@ -30,15 +31,18 @@ def check_schema(message):
 class Backend:
     """One data folder; the process on it can be stopped and started again."""
 
-    def __init__(self, data, *flags):
-        self.data, self.flags, self.process = pathlib.Path(data), list(flags), None
+    log_level = "debug"
+
+    def __init__(self, data, *flags, listen="127.0.0.1:0", verify=True):
+        self.data, self.flags, self.process, self.listen = pathlib.Path(data), list(flags), None, listen
+        self.verify = verify if verify is True else str(verify)
         self.log = self.data.parent / "backend.log"
 
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "evp-backend", "--data", self.data, "--listen", "127.0.0.1:0", "--mqtt-listen", "127.0.0.1:0",
-                 "--log-level", "debug", *self.flags], stdout=log, stderr=log)
+                [BIN / "evp-backend", "--data", self.data, "--listen", self.listen, "--mqtt-listen", "127.0.0.1:0",
+                 "--log-level", self.log_level, *self.flags], stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while not (self.data / "ready.json").exists():
             assert self.process.poll() is None, self.log.read_text()
@@ -66,7 +70,10 @@ class Backend:
     def rest(self, method, path, body=None, **more):
         if body is not None:
             more["data"] = json.dumps(body)
-        return self.session.request(method, self.url + path, timeout=30, **more)
+        more.setdefault("verify", self.verify)
+        answer = self.session.request(method, self.url + path, timeout=30, **more)
+        openapi.check(method, path, answer, streamed=more.get("stream", False))
+        return answer
 
     def ok(self, method, path, body=None, **more):
         answer = self.rest(method, path, body, **more)

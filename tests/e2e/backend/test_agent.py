@@ -113,28 +113,14 @@ def test_a_repeated_request_gets_the_same_grant(backend, agents):
 
 
 @pytest.mark.parametrize("protocol", ["EVP2-TB", "EVP1"])
-@pytest.mark.parametrize("filename,key,word", [
-    ("../escape", None, "object name"), ("a//b", None, "object name"), ("", None, "object name"),
-    ("x\u0007", None, "control"), ("ok", "no-such-storage", "no-such-storage")])
-def test_each_failure_has_a_text_and_comes_in_time(agents, protocol, filename, key, word):
-    agent = agents(f"bad-{protocol}-{abs(hash((filename, key))) % 10**6}", protocol=protocol)
+def test_a_storage_that_does_not_exist_is_named_in_time(agents, protocol):
+    agent = agents("bad-" + protocol, protocol=protocol)
     agent.begin()
     started = time.monotonic()
-    answer = agent.token(filename, key)
+    answer = agent.token("ok", "no-such-storage")
     assert time.monotonic() - started < 4
     assert answer["status"] == "error" and "URL" not in answer
-    assert word in answer["errorMessage"], answer
-
-
-@pytest.mark.parametrize("payload", [
-    '{"method":"evp-d2c","params":{"storagetoken-request":{"filename":7,"moduleInstanceId":"up"}}}',
-    '{"method":"evp-d2c","params":{"unknown":{}}}', '{"method":"evp-d2c","method":"evp-d2c"}', "no json", "[" * 5000,
-    '{"method":"evp-d2c","params":{"storagetoken-request":{"filename":"f","filename":"g","moduleInstanceId":"up"}}}'])
-def test_hostile_requests_are_answered_with_a_text(agents, payload):
-    agent = agents(f"hostile-{abs(hash(payload)) % 10**6}")
-    agent.begin()
-    assert agent.ask(payload)["storagetoken-response"]["errorMessage"]
-    assert agent.token("after")["status"] == "ok"
+    assert "no-such-storage" in answer["errorMessage"], answer
 
 
 def test_states_status_and_telemetry_are_shown(backend, agents):

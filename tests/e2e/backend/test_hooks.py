@@ -203,8 +203,10 @@ def test_evpctl_makes_hooks_and_watches(own, receivers, tmp_path):
     assert json.loads(evpctl(own, "hook", "list").stdout)["hooks"][0]["name"] == "erp"
     assert evpctl(own, "hook", "delete", "erp").returncode == 0
     assert evpctl(own, "hook", "get", "erp").returncode == 1
-    threading.Timer(2, own.stop).start()
+    stopping = threading.Timer(2, own.stop)
+    stopping.start()
     watched = evpctl(own, "upload", "watch", "--after", "0")
+    stopping.join()  # a second signal would end it at once
     assert watched.returncode == 3 and "--after 3" in watched.stderr
     assert [(e["grantId"], e["state"]) for e in map(json.loads, watched.stdout.splitlines())] == [
         (name, s) for s in ("issued", "uploaded", "verified")]

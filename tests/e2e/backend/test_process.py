@@ -5,10 +5,12 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 
 import pytest
+import requests
 from conftest import BIN, LOCAL, Backend
 from raw_put import exchange
 
@@ -161,3 +163,47 @@ def test_a_changed_url_is_refused(grant):
     for bad in (url.replace("/u?", "/v?"), url.replace("op=PUT", "op=GET"), url[:-2], url.split("?")[0]):
         status, _, body = exchange("PUT", bad, b"x")
         assert status in (400, 403) and b'"error"' in body, bad
+
+
+def test_a_backup_made_while_it_runs_is_a_data_folder_to_start_from(tmp_path):
+    b = Backend(tmp_path / "data").start()
+    b.ok("POST", "/v1/storage-access-services", LOCAL)
+    credentials = b.make_device("cam-1")
+    assert b.rest("PUT", "/v1/modules/m-1", data=b"a module").status_code == 201
+    key = b.ok("POST", "/v1/api-keys", {"name": "k", "role": "viewer"})["key"]
+    assert b.ok("POST", "/v1/master-key/rotate")["rewrapped"] == 2
+    command = [BIN / "evp-backend", "--data", b.data, "--back-up-to", tmp_path / "copy"]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    again = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 1 and "new folder" in again.stderr, again.stderr
+    for path in (tmp_path / "copy").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+    b.kill()
+    shutil.rmtree(b.data)
+
+    restored = Backend(tmp_path / "copy").start()
+    try:
+        assert restored.token == b.token
+        assert requests.get(restored.url + "/v1/caller", headers={"Authorization": "Bearer " + key}, timeout=5).ok
+        assert restored.ok("GET", "/v1/modules/m-1")["sizeBytes"] == 8
+        agent = restored.agent("cam-1", credentials)
+        agent.begin()
+        assert "URL" in agent.token("a.jpg")
+        agent.close()
+    finally:
+        restored.stop()
+
+
+def test_where_a_balancer_hides_the_client_the_audit_says_so_and_does_not_name_the_balancer(tmp_path):
+    for networks, peer in ((["--balancer-networks", "10.0.0.0/8,127.0.0.1"], "hidden by the balancer"), (["--balancer-networks", "10.0.0.0/8"], "127.0.0.1")):
+        b = Backend(tmp_path / peer[:3] / "data", *networks)
+        b.data.parent.mkdir()
+        b.start()
+        b.make_device("cam-1")
+        assert requests.get(b.url + "/v1/devices", headers={"Authorization": "Bearer x", "X-Forwarded-For": "192.0.2.1"}, timeout=5).status_code == 401
+        records = b.ok("GET", "/v1/audit")["records"]
+        assert {(r["action"], r["peer"]) for r in records} == {("device.create", peer), ("login", peer)}
+        b.stop()
+    wrong = subprocess.run([BIN / "evp-backend", "--data", tmp_path / "x", "--balancer-networks", "10.0.0.1/8"], capture_output=True, text=True, timeout=20)
+    assert wrong.returncode == 1 and "--balancer-networks" in wrong.stderr, wrong.stderr

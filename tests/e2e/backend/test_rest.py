@@ -39,15 +39,6 @@ def test_a_wrong_service_is_refused_at_its_field_and_not_stored(backend, changes
     assert [s["name"] for s in backend.ok("GET", SERVICES)["services"]] == ["default"]
 
 
-@pytest.mark.parametrize("body,status", [
-    (b"{", 400), (b"[]", 400), (b'{"type":"LOCAL","type":"LOCAL"}', 400), (b'{"type":"\xff"}', 400),
-    (b'{"a":' + b"[" * 40 + b"]" * 40 + b"}", 400), (b'{"x":"' + b"y" * 300000 + b'"}', 413)])
-def test_a_body_that_is_no_json_of_ours_is_refused(backend, body, status):
-    answer = backend.rest("POST", SERVICES, data=body)
-    assert answer.status_code == status, answer.text
-    assert answer.json()["error"]["message"]
-
-
 def test_the_announcement_is_accepted_and_its_secret_never_shown(backend):
     made = backend.rest("POST", SERVICES, announcement())
     assert made.status_code == 201, made.text

@@ -1,4 +1,8 @@
-"""A real mosquitto, with or without the plugin, and a backend that has introduced devices a and b."""
+"""A real mosquitto, with or without the plugin, and a backend that has introduced devices a and b.
+
+EVP_OTHER_BROKER names a program in its place, run by node with address, port and password file (docs/another-broker.md): what needs
+MQTT 5 or certificates is then skipped.
+"""
 import os
 import pathlib
 import secrets
@@ -19,8 +23,17 @@ def free_port():
         return s.getsockname()[1]
 
 
+OTHER = os.environ.get("EVP_OTHER_BROKER")
+
+
 class Broker:
     def __init__(self, folder, settings, tls_settings=None):
+        if OTHER and tls_settings:
+            self.port, self.tls_port = free_port(), None
+            self.process = subprocess.Popen(["node", OTHER, "127.0.0.1", str(self.port), folder / "password"], stderr=subprocess.PIPE, text=True)
+            assert "running" in self.process.stderr.readline()
+            self.drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL)
+            return
         for _ in range(5):  # somebody else may take the port in between
             self.port, self.tls_port = free_port(), free_port()
             text = f"user root\npersistence false\nlog_type all\n{settings}listener {self.port} 127.0.0.1\n"

@@ -3,6 +3,7 @@ import socket
 import struct
 
 import pytest
+from conftest import OTHER
 
 
 def text(s):
@@ -31,6 +32,8 @@ def read_packet(stream):
 
 @pytest.mark.parametrize("client_id", ["", "a", "agent-17"])
 def test_the_agents_first_bytes_in_one_piece_are_understood(broker, backend, client_id):
+    if OTHER:
+        pytest.skip("aedes acknowledges a publish before the subscriptions that came before it")
     flags = 0x80 | 0x40 | 0x02  # user name, password, clean session
     connect = packet(0x10, text("MQTT") + bytes([4, flags]) + struct.pack("!H", 400) + text(client_id) + text("a") + text("token-a"))
     topics = ("attributes", "attributes/response/+", "rpc/request/+", "rpc/response/+")

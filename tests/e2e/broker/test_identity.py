@@ -1,5 +1,7 @@
 """Who gets in: token or certificate, and no other way."""
+import hashlib
 import ssl
+import subprocess
 
 import pytest
 from peer import V4, V5, Backend, Peer, Refused
@@ -60,6 +62,30 @@ def test_a_certificate_of_another_issuer_ends_in_the_handshake(broker, backend, 
         Peer(broker.tls_port, "tls", "a", "token-a", tls=tls).connect()
 
 
+def certificate_id(certificates, name):
+    """As base/certificate_id.h says."""
+    def say(*what):
+        return subprocess.run(["openssl", "x509", "-noout", *what, "-in", f"{certificates}/{name}.pem"], check=True, capture_output=True, text=True).stdout
+    issuer = say("-issuer", "-nameopt", "RFC2253").removeprefix("issuer=").strip()
+    return hashlib.sha256(f"{issuer.lower()}\n{say('-serial').removeprefix('serial=').strip()}".encode()).hexdigest()
+
+
+def test_a_revoked_certificate_ends_its_session_and_is_refused_until_it_is_restored(broker, backend, certificates, peers):
+    backend.set("cert-a")
+    backend.set("cert-b")
+    a, b = (certified(broker, certificates, name, client_id=name).connect() for name in ("cert-a", "cert-b"))
+    peers.extend((a, b))
+    assert backend.control("revoke " + certificate_id(certificates, "cert-a")) == "ok"
+    assert a.closed.wait(10)
+    with pytest.raises(Refused):
+        certified(broker, certificates, "cert-a").connect()
+    b.publish("v1/devices/me/telemetry", "t")
+    assert backend.receive() == ("evp/devices/cert-b/telemetry", "t")
+    assert "64 hexadecimal digits" in backend.control("revoke 00")
+    assert backend.control("restore " + certificate_id(certificates, "cert-a")) == "ok"
+    peers.append(certified(broker, certificates, "cert-a").connect())
+
+
 @pytest.mark.parametrize("username, password", [("cert-b", ""), ("a", "token-a"), ("$backend", None)])
 def test_a_certificate_cannot_be_combined_with_another_name(broker, backend, certificates, username, password):
     backend.set("cert-a")
@@ -97,17 +123,44 @@ def test_a_batch_that_cannot_be_read_is_answered_with_its_reason(backend):
     assert backend.control("set c - -") == "ok"
 
 
+def presence(message, name, what):
+    """The number of the session that a message of presence names; ages are in milliseconds."""
+    topic, payload = message
+    words = payload.split(" ")
+    assert topic == "evp/presence/" + name and words[0] == what and len(words) == (3 if what == "online" else 2), message
+    assert what == "offline" or 0 <= int(words[2]) < 60_000
+    return int(words[1])
+
+
 def test_presence_is_told_to_the_backend(broker, backend, device, peers):
     watcher = Backend(broker, "watcher")
     peers.append(watcher.connect())
     assert watcher.subscribe("evp/presence/+", 1)
     a = device("a")
-    assert watcher.receive() == ("evp/presence/a", "online")
+    first = presence(watcher.receive(), "a", "online")
     again = device("a", client_id="other")
     assert a.closed.wait(10)
+    second = presence(watcher.receive(), "a", "online")
+    assert second > first, "each session is told, under a number of its own"
     again.leave()
-    assert watcher.receive() == ("evp/presence/a", "offline")
+    assert presence(watcher.receive(), "a", "offline") == second
     device("b")
-    assert watcher.receive() == ("evp/presence/b", "online")
+    of_b = presence(watcher.receive(), "b", "online")
     assert watcher.control("replace-begin", watcher.line("b", "token-b"), "replace-end") == "ok"
-    assert ("evp/presence/b", "online") in watcher.kept, "who is connected is told at each synchronisation"
+    told = [m for m in watcher.kept if m[0] == "evp/presence/b"]
+    assert [presence(m, "b", "online") for m in told] == [of_b], "who is connected is told at each synchronisation"
+
+
+def test_a_kick_that_names_a_session_ends_that_one_and_no_later_one(broker, backend, device, peers):
+    assert backend.subscribe("evp/presence/+", 1)
+    a = device("a")
+    elder = presence(backend.receive(), "a", "online")
+    a.leave()
+    assert presence(backend.receive(), "a", "offline") == elder
+    a = device("a")
+    newer = presence(backend.receive(), "a", "online")
+    assert backend.control(f"kick a {elder}") == "ok"
+    backend.to("a", "mark", "still here")
+    assert a.receive() == ("v1/devices/me/mark", "still here")
+    assert backend.control(f"kick a {newer}") == "ok"
+    assert a.closed.wait(10)

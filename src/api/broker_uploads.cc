@@ -1,29 +1,37 @@
-// Tells the broker of finished uploads: evp/uploads/<device>/<grant id>, at least once, in order.
+// Tells a broker of finished uploads: evp/uploads/<device>/<grant id>, at least once, in order. Each broker has a
+// position of its own: one that is away misses nothing, and holds up no other.
 #include <spdlog/spdlog.h>
 
-#include "api/mqtt_hub.h"
+#include "api/broker_link.h"
 #include "api/upload_json.h"
 
 namespace evp::api {
 namespace {
 
-constexpr std::string_view reader_name = "mqtt";
 constexpr milliseconds try_again{1'000};
 constexpr milliseconds idle{3'600'000};
 constexpr milliseconds gather_for{100};  // so that many uploads are one commit of the position
+
+std::string reader_of(const std::string& broker) { return broker.empty() ? "mqtt" : "mqtt:" + broker; }
 
 }  // namespace
 
 // A position in the sequence is all it remembers: it goes on from there after a restart, and says again what was under
 // way.
-io::task<void> mqtt_hub::tell_uploads() {
+io::task<void> broker_link::tell_uploads() {
   auto& changed = backend_.ledger.changed();
   const auto position = std::make_shared<std::optional<std::uint64_t>>();
   for (bool over = false; !over && !changed.closed();) {
     const auto seen = changed.count();
+    if (!backend_.leads()) {  // another backend tells them; where it has stopped is in the database
+      position->reset();
+      co_await changed.wait(seen, try_again);
+      over = co_await io::is_cancelled();
+      continue;
+    }
     const auto more = co_await tell_next_uploads(position);
     if (!more) {
-      if (ready_) spdlog::warn("finished uploads cannot be published: {}", more.error().message());
+      if (ready_) spdlog::warn("finished uploads cannot be published at {}: {}", called_, more.error().message());
       co_await io::sleep_for(try_again);
     } else if (!*more) {
       co_await changed.wait(seen, idle);
@@ -33,9 +41,10 @@ io::task<void> mqtt_hub::tell_uploads() {
   }
 }
 
-io::task<result<bool>> mqtt_hub::tell_next_uploads(std::shared_ptr<std::optional<std::uint64_t>> position) {
-  if (!*position) { CO_TRY(*position, co_await backend_.ledger.reader(std::string(reader_name))); }
+io::task<result<bool>> broker_link::tell_next_uploads(std::shared_ptr<std::optional<std::uint64_t>> position) {
+  if (!*position) { CO_TRY(*position, co_await backend_.ledger.reader(reader_of(name_))); }
   backend::upload_filter all;
+  all.all_tenants = true;  // the topics are the operator's
   CO_TRY(const auto found, co_await backend_.ledger.events(std::move(all), **position));
   if (found.position == **position) co_return false;
   if (!ready_) co_return fail(errc::unavailable, "there is no session at the broker");
@@ -53,7 +62,7 @@ io::task<result<bool>> mqtt_hub::tell_next_uploads(std::shared_ptr<std::optional
     else
       CO_CHECK(co_await client_->publish_acknowledged(std::move(topic), std::move(payload)));
   }
-  if (!messages.empty()) CO_CHECK(co_await backend_.ledger.move_reader(std::string(reader_name), found.position));
+  if (!messages.empty()) CO_CHECK(co_await backend_.ledger.move_reader(reader_of(name_), found.position));
   *position = found.position;
   co_return found.more;
 }
