@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "base/audit_chain.h"
 #include "base/crypto.h"
 #include "base/encoding.h"
 
@@ -29,7 +30,7 @@ result<caller> caller_of_token(const oidc_bearer& b, std::string_view wanted) {
   const std::string header(tenant_header);
   if (!everywhere && tenants.empty())
     return fail(errc::permission_denied, "the token gives no role here: one is spelt \"evp:<tenant>:<role>\"");
-  caller out{"oidc:" + b.subject, "", false, backend::role::viewer};
+  caller out{std::string(audit_actor::oidc) + b.subject, "", false, backend::role::viewer};
   if (!wanted.empty())
     out.tenant = wanted == backend::access::own_tenant ? std::string_view() : wanted;
   else if (!everywhere && tenants.size() > 1)
@@ -81,7 +82,7 @@ result<caller> identify(const bearer_auth& admin, const backend::access& keys, o
   const auto wanted = http::find(fields, tenant_header);
   caller out;
   if (admin.matches(token)) {
-    out = {"admin-token", "", true, backend::role::admin};
+    out = {std::string(audit_actor::admin), "", true, backend::role::admin};
   } else if (issuer && oidc_issuer::is_token(token)) {
     TRY(const auto bearer, issuer->authenticate(token));
     TRY(out, caller_of_token(bearer, wanted));

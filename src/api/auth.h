@@ -39,7 +39,7 @@ enum class level {
 
 /// Who asks. Names that such a caller gives are its tenant's.
 struct caller {
-  std::string actor;   ///< "admin-token", the API key's id, or "oidc:" and the subject of a token
+  std::string actor;   ///< the API key's id, or audit_actor::admin, or audit_actor::oidc and the subject of a token
   std::string tenant;  ///< the one that the request is for; empty: the installation's own
   bool everywhere = false;
   backend::role what = backend::role::viewer;

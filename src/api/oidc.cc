@@ -7,23 +7,17 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/freed.h"
 #include "base/names.h"
 #include "wire/json.h"
 
 namespace evp::api {
 namespace {
 
-template <auto function>
-struct freed_by {
-  template <class T>
-  void operator()(T* p) const {
-    function(p);
-  }
-};
-using jwks = std::unique_ptr<jwks_t, freed_by<&::r_jwks_free>>;
-using jwk = std::unique_ptr<jwk_t, freed_by<&::r_jwk_free>>;
-using jwt = std::unique_ptr<jwt_t, freed_by<&::r_jwt_free>>;
-using text = std::unique_ptr<char, freed_by<&::r_free>>;
+using jwks = std::unique_ptr<jwks_t, freed<::r_jwks_free>>;
+using jwk = std::unique_ptr<jwk_t, freed<::r_jwk_free>>;
+using jwt = std::unique_ptr<jwt_t, freed<::r_jwt_free>>;
+using text = std::unique_ptr<char, freed<::r_free>>;
 
 // The library would fetch what a token's header names.
 constexpr int from_nowhere_else = R_FLAG_IGNORE_REMOTE;

@@ -73,7 +73,8 @@ std::optional<http::server_response> pass_gate(rest_context& context, http::serv
   if (wanted == level::open) return std::nullopt;
   auto who = identify(context.auth, context.backend->access, context.issuer, head.fields);
   if (!who) {
-    context.backend->audit.refused({"nobody", head.remote_address}, backend::action::login, "", "", who.error().code());
+    context.backend->audit.refused({std::string(audit_actor::nobody), head.remote_address}, backend::action::login, "",
+                                   "", who.error().code());
     return error_answer(who.error());
   }
   if (auto may = check_level(*who, wanted); !may) {
@@ -103,8 +104,8 @@ void add_route(http::router& to, rest_context& context, level l, std::string met
 
 backend::origin origin_of(const http::server_request& r) {
   const auto* who = std::any_cast<caller>(&r.caller);
-  return {who ? actor_of(*who) : "enrolment",
-          r.remote_address};  // the open routes that change something are the devices'
+  // The open routes that change something are the devices'.
+  return {who ? actor_of(*who) : std::string(audit_actor::enrolment), r.remote_address};
 }
 
 const std::string& parameter(const http::server_request& r, std::string_view name) {

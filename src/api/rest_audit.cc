@@ -5,7 +5,6 @@
 #include "api/pages.h"
 #include "api/rest.h"
 #include "backend/tenant_audit.h"
-#include "base/names.h"
 
 namespace evp::api {
 namespace {
@@ -37,10 +36,7 @@ std::optional<std::string> part_of(const caller& who) {
 json::object write_part(const std::string& tenant, const sql::audit_row& row) {
   auto o = write(row);
   o.erase("hash");
-  auto by = std::string_view(row.record.actor);
-  if (by.starts_with("device ")) by.remove_prefix(7);
-  const bool own = tenant.empty() ? tenant_of(by).empty() || by.starts_with("oidc:") : tenant_of(by) == tenant;
-  if (!own || by == "admin-token") o["peer"] = "";
+  if (!backend::acts_for(tenant, row.record.actor)) o["peer"] = "";
   return o;
 }
 

@@ -36,8 +36,7 @@ const setting settings[] = {
      "Issuer of device certificates, PEM: devices must then show one whose common name is their id"},
     {"--mqtt-tls-crl", "mqttTlsCrl", &config::mqtt_tls_crls,
      "List of certificates that an issuer of --mqtt-tls-ca has revoked, PEM or DER; read again when it changes; "
-     "several "
-     "times for several lists"},
+     "several times for several lists"},
     {"--device-authority", "deviceAuthority", &config::device_authority,
      "Issue certificates to devices that enrol, by an authority of this backend; devices must then show one"},
     {"--allow-plaintext", "allowPlaintext", &config::allow_plaintext, "Permit listeners without TLS beyond loopback"},

@@ -24,11 +24,6 @@ constexpr std::string_view key_kind = "evpkey";
 tl::unexpected<error> no_key() { return fail(errc::not_found, "there is no API key of that id"); }
 tl::unexpected<error> no_tenant() { return fail(errc::not_found, "there is no tenant of that id"); }
 
-/// Keys of a tenant are its own things, as its devices are.
-std::string audit_name(const std::optional<std::string>& tenant, const std::string& id) {
-  return scoped_name(tenant.value_or(""), id).value_or(id);
-}
-
 }  // namespace
 
 std::string_view to_string(role r) noexcept { return role_names[std::size_t(r)].second; }
@@ -134,7 +129,7 @@ io::task<result<created_api_key>> access::create_key(std::optional<std::string> 
   row.key_sha256 = std::move(made.sha256);
   row.created_at = to_ms(out.key.created_at);
   row.expires_at = out.key.expires_at ? to_ms(*out.key.expires_at) : 0;
-  auto note = done_now(clock_, by, action::key_create, kind::key, audit_name(tenant, row.id),
+  auto note = done_now(clock_, by, action::key_create, kind::key, audit_name(tenant.value_or(""), row.id),
                        fmt::format("tenant={} role={} name={}", row.tenant, row.role, row.name));
   std::function<result<void>(sql::connection&)> insert = [row, note](sql::connection& c) {
     sql::note_change(c, "access", row.id);
@@ -162,7 +157,7 @@ io::task<result<void>> access::remove_key(std::optional<std::string> tenant, std
   CO_CHECK(get_key(tenant, id));
   keys_.erase(id);
   std::function<result<bool>(sql::connection&)> drop =
-      [id, note = done_now(clock_, by, action::key_remove, kind::key, audit_name(tenant, id))](sql::connection& c) {
+      [id, note = done_now(clock_, by, action::key_remove, kind::key, audit_name(tenant.value_or(""), id))](sql::connection& c) {
         sql::note_change(c, "access", id);
         return noted(c, note, sql::remove_api_key(c, id));
       };

@@ -8,11 +8,11 @@
 #include "backend/audit_pages.h"
 #include "backend/unix_ms.h"
 #include "base/encoding.h"
+#include "base/names.h"
 
 namespace evp::backend {
 namespace {
 
-constexpr std::string_view others = "(others)";
 constexpr milliseconds try_again{5'000};             // after a failure of the database
 constexpr milliseconds truncate_pause{50};           // between batches: others want the database too
 constexpr milliseconds clocks_differ_by{3'600'000};  // numbers and times may be out of order by so much
@@ -32,7 +32,11 @@ std::string key_of(const audit_record& r) {
 
 }  // namespace
 
-origin of_device(std::string_view id) { return {"device " + std::string(id), ""}; }
+origin of_device(std::string_view id) { return {std::string(audit_actor::device) + std::string(id), ""}; }
+
+std::string audit_name(std::string_view tenant, const std::string& name) {
+  return scoped_name(tenant, name).value_or(name);
+}
 
 audit_record done_now(const io::clock& clock, const origin& by, std::string_view action, std::string_view kind,
                       std::string_view name, std::string_view detail) {
@@ -55,7 +59,7 @@ void audit::refused(const origin& by, std::string_view action, std::string_view 
   record.outcome = to_string(code);
   auto key = key_of(record);
   if (gathered_.size() >= limits_.max_gathered && !gathered_.contains(key)) {
-    record.actor = record.object_name = others;
+    record.actor = record.object_name = audit_actor::others;
     record.peer.clear();
     key = key_of(record);
   }

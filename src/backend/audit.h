@@ -20,7 +20,7 @@ namespace evp::backend {
 struct origin {
   origin() = default;  ///< the program itself
   origin(std::string who, std::string address) : actor(std::move(who)), peer(std::move(address)) {}
-  std::string actor = "system";
+  std::string actor{audit_actor::system};
   std::string peer;  ///< address of the connection's other end; empty: not known
 };
 
@@ -79,6 +79,9 @@ inline result<bool> noted(sql::connection& c, audit_record r, result<bool> outco
   return outcome;
 }
 
+/// How records name a thing of that tenant (base/names.h); a name that none can have stands as it is.
+std::string audit_name(std::string_view tenant, const std::string& name);
+
 struct audit_filter {
   std::optional<timestamp> since, until;  ///< since <= at < until
   std::optional<std::string> actor;
@@ -87,7 +90,7 @@ struct audit_filter {
 
 struct audit_limits {
   milliseconds gather_for{60'000};    ///< refusals that are alike are one record for so long
-  std::size_t max_gathered = 10'000;  ///< different ones at once; beyond, one record stands for "(others)"
+  std::size_t max_gathered = 10'000;  ///< different ones at once; beyond, one record stands for all others
   milliseconds truncate_every{3'600'000};
 };
 

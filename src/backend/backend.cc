@@ -73,14 +73,15 @@ struct backend::parts {
         revocations(*db, clock),
         enrolment(*db, devices, revocations, clock),
         ledger(*db, clock, outbox),
-        grants(ex, services, devices, policies, ledger, audit, clock, options.limits),
         provider_changes(*db, services, ledger, clock),
+        blocks(*db, clock),
+        grants(grants_context{ex, services, devices, policies, provider_changes, blocks, ledger, audit, clock,
+                              options.limits}),
         modules(modules::context{*db, disk, clock, options.data_dir / "modules", options.public_base_url, secret()}),
         states(*db, clock),
         deployments(*db, devices, modules, states, clock),
         commands(ex, *db, clock, devices, states),
         hooks(hooks_context{*db, seals, clock, outbox, options.check_endpoint}),
-        blocks(*db, clock),
         roll_calls(roll_calls_context{ex, *db, clock, [this](const std::string& id) { return states.online(id); },
                                       [this](std::string id) { return devices.tell_again(std::move(id)); }}),
         self(replica_context{*db, clock, [this] { on_uploads_changed(); }, [this] { outbox.notify(); }}),
@@ -95,13 +96,7 @@ struct backend::parts {
                                   options.data_dir,
                                   [this] { return self.leads(); },
                                   {}}),
-        background(ex) {
-    grants.set_changes(provider_changes);
-    grants.check = [this](const upload& u) -> result<void> {
-      if (!u.asked_service.empty()) CHECK(blocks.check(u.asked_service, u.device, u.instance));
-      return blocks.check(u.service_name, u.device, u.instance);
-    };
-  }
+        background(ex) {}
 
   void on_uploads_changed() {
     ledger.changed().notify();
@@ -126,15 +121,15 @@ struct backend::parts {
   class enrolment enrolment;
   signal outbox;
   class ledger ledger;
-  class grants grants;
   class provider_changes provider_changes;
+  class blocks blocks;
+  class grants grants;
   class modules modules;
   class states states;
   class deployments deployments;
   class commands commands;
   upload_watches watches;
   class hooks hooks;
-  class blocks blocks;
   class roll_calls roll_calls;
   replica self;
   hook_deliveries deliveries;

@@ -76,9 +76,8 @@ io::task<result<created_enrolment_token>> enrolment::create_token(std::string te
   created_enrolment_token out;
   out.text = std::move(made.text);
   row.token_sha256 = std::move(made.sha256);
-  auto note =
-      done_now(clock_, by, action::enrolment_create, kind::enrolment, scoped_name(row.tenant, row.id).value_or(row.id),
-               fmt::format("tenant={} device={} uses={}", row.tenant, row.device, row.uses_left));
+  auto note = done_now(clock_, by, action::enrolment_create, kind::enrolment, audit_name(row.tenant, row.id),
+                       fmt::format("tenant={} device={} uses={}", row.tenant, row.device, row.uses_left));
   std::function<result<void>(sql::connection&)> insert = [row, note](sql::connection& c) -> result<void> {
     CHECK(sql::forget_enrolment_tokens(c, row.created_at));
     CHECK(check_group(c, row.group));
@@ -104,8 +103,7 @@ io::task<result<std::vector<enrolment_token>>> enrolment::list_tokens(std::strin
 
 io::task<result<void>> enrolment::remove_token(std::string tenant, std::string id, origin by) {
   std::function<result<bool>(sql::connection&)> drop =
-      [tenant, id,
-       note = done_now(clock_, by, action::enrolment_remove, kind::enrolment, scoped_name(tenant, id).value_or(id))](
+      [tenant, id, note = done_now(clock_, by, action::enrolment_remove, kind::enrolment, audit_name(tenant, id))](
           sql::connection& c) { return noted(c, note, sql::remove_enrolment_token(c, tenant, id)); };
   CO_TRY(const bool removed, co_await db_.run<bool>(std::move(drop)));
   if (!removed) co_return fail(errc::not_found, "there is no enrolment token of that id");

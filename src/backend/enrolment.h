@@ -87,7 +87,7 @@ class enrolment {
 
   /// From when this returns the certificate neither connects nor renews, its key gets no other, and the session that
   /// was begun with it ends. Idempotent. Errors: not_found (of this device), failed_precondition (no authority here),
-  /// too_large (revocations::max_revoked), the database's.
+  /// too_large (max_revoked_certificates), the database's.
   io::task<result<revoked_device_certificate>> revoke(std::string device, std::string serial, origin by = origin());
   /// In the transaction that removes the device, before its rows go: revokes what it has, so that another of that name
   /// is not let in by it, and adds the ids to the list, as revocations::refresh() takes them. Errors: too_large.

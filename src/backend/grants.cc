@@ -73,18 +73,19 @@ struct grants::memory {
   }
 };
 
-grants::grants(io::executor ex, services& s, devices& d, policies& p, ledger& l, audit& a, const io::clock& clock,
-               grant_limits limits)
-    : ex_(ex),
-      services_(s),
-      devices_(d),
-      policies_(p),
-      ledger_(l),
-      audit_(a),
-      clock_(clock),
-      limits_(limits),
+grants::grants(grants_context c)
+    : ex_(c.ex),
+      services_(c.services),
+      devices_(c.devices),
+      policies_(c.policies),
+      changes_(c.changes),
+      blocks_(c.blocks),
+      ledger_(c.ledger),
+      audit_(c.audit),
+      clock_(c.clock),
+      limits_(c.limits),
       memory_(std::make_unique<memory>()),
-      running_(ex) {}
+      running_(c.ex) {}
 grants::~grants() = default;
 
 io::task<void> grants::stop() { return running_.stop(); }
@@ -220,7 +221,7 @@ io::task<result<wire::storage_token_response>> grants::make(std::string device, 
     CO_TRY(auto made, co_await make_once(device, r));
     if (made) co_return std::move(*made);
     CO_CHECK(co_await services_.refresh());
-    CO_CHECK(co_await changes_->load());
+    CO_CHECK(co_await changes_.load());
     CO_CHECK(co_await policies_.terms_of(device, true));
   }
   co_return fail(std::move(error(errc::unavailable, "the storage or the policy is being changed").after(seconds(1))));
@@ -242,7 +243,7 @@ io::task<result<std::optional<wire::storage_token_response>>> grants::make_once(
   const object_namer name_of = [&terms, &parts](const live_service& s) {
     return (terms.names ? *terms.names : s.names).expand(parts);
   };
-  CO_TRY(const auto route, co_await changes_->route(asked, device, is_get, r.offline, name_of));
+  CO_TRY(const auto route, co_await changes_.route(asked, device, is_get, r.offline, name_of));
   const auto service = route.service;
   if (r.offline && !service->view.offline)
     co_return fail(errc::unsupported, "offline", "this storage gives no offline grants");
@@ -277,7 +278,8 @@ io::task<result<std::optional<wire::storage_token_response>>> grants::make_once(
   row->max_size = bounds.max_size;
   row->quota_bytes = bounds.quota_bytes;
   row->content_type = std::move(bounds.content_type);
-  if (check) CO_CHECK(check(*row));
+  if (!row->asked_service.empty()) CO_CHECK(blocks_.check(row->asked_service, row->device, row->instance));
+  CO_CHECK(blocks_.check(row->service_name, row->device, row->instance));
 
   co_await services_.prepare_once(service);
   const bool in_parts = goes_in_parts(*service, r, verify, limits_);
@@ -286,7 +288,7 @@ io::task<result<std::optional<wire::storage_token_response>>> grants::make_once(
     co_return fail(errc::too_large, "size", "a file of this size goes in parts, and those have no offline grants");
   auto signing = in_parts ? plan(service, row, std::move(r)) : sign(service, row, std::move(r));
   auto made = co_await std::move(signing);
-  if (!made) changes_->note_refused(route);
+  if (!made) changes_.note_refused(route);
   CO_TRY(auto out, std::move(made));
   row->expires_at = in_parts ? clock_.now() + limits_.parts_live_for : *out.expires_at;
   if (!is_older_agent) out.grant_id = row->grant_id;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "backend/audit.h"
+#include "backend/blocks.h"
 #include "backend/devices.h"
 #include "backend/ledger.h"
 #include "backend/services.h"
@@ -33,15 +34,27 @@ struct grant_limits {
 };
 
 class policies;
+class provider_changes;
+
+/// What grants are made with. All outlive them.
+struct grants_context {
+  io::executor ex;
+  class services& services;
+  class devices& devices;
+  class policies& policies;
+  provider_changes& changes;
+  class blocks& blocks;
+  class ledger& ledger;
+  class audit& audit;
+  const io::clock& clock;
+  grant_limits limits;
+};
 
 /// Confined to its executor. Every answer carries its failure inside, so that a device is always told.
 class grants {
  public:
-  grants(io::executor ex, services& s, devices& d, policies& p, ledger& l, audit& a, const io::clock& clock,
-         grant_limits limits = {});
+  explicit grants(grants_context c);
   ~grants();
-  /// Before the first request: who knows which service signs in another's place.
-  void set_changes(class provider_changes& changes) { changes_ = &changes; }
   /// Ends what is under way; before destruction.
   io::task<void> stop();
 
@@ -86,8 +99,6 @@ class grants {
   };
   std::function<void(answered)> on_answered;  ///< grants; empty: nobody asks
   std::function<void(answered)> on_reported;  ///< reports
-
-  std::function<result<void>(const upload&)> check;  ///< of a grant, before it is signed; empty: all may go on
 
  private:
   struct pending;
@@ -148,13 +159,14 @@ class grants {
   services& services_;
   devices& devices_;
   policies& policies_;
+  provider_changes& changes_;
+  blocks& blocks_;
   ledger& ledger_;
   audit& audit_;
   const io::clock& clock_;
   grant_limits limits_;
   counters counters_;
   std::unique_ptr<memory> memory_;
-  class provider_changes* changes_ = nullptr;
   std::map<std::string, std::shared_ptr<committing>> commits_;  ///< under way, by grant id
   io::group running_;
 };

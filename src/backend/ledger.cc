@@ -6,6 +6,7 @@
 #include "backend/devices.h"
 #include "backend/live_grants.h"
 #include "backend/quotas.h"
+#include "backend/row_sizes.h"
 #include "backend/unix_ms.h"
 #include "base/crypto.h"
 #include "base/names.h"
@@ -37,15 +38,6 @@ std::string random_part() {
   auto out = drawn.substr(drawn.size() - characters);
   drawn.resize(drawn.size() - characters);
   return out;
-}
-
-std::optional<std::int64_t> signed_size(const std::optional<std::uint64_t>& n) {
-  if (!n) return std::nullopt;
-  return std::int64_t(std::min<std::uint64_t>(*n, INT64_MAX));
-}
-std::optional<std::uint64_t> unsigned_size(const std::optional<std::int64_t>& n) {
-  if (!n) return std::nullopt;
-  return std::uint64_t(*n);
 }
 
 sql::upload_row to_row(const upload& u) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "backend/lines.h"
+#include "backend/row_sizes.h"
 #include "backend/services.h"
 #include "backend/unix_ms.h"
 #include "base/names.h"
@@ -19,11 +20,10 @@ sql::policy_place place_of(const policy_target& t) {
 }
 
 /// "tenant:acme", "group:cams", "device:cam-1": the names of the tenant's own are local.
-std::string audit_name(const policy_target& t) {
+std::string name_of(const policy_target& t) {
   const bool is_tenant = t.scope == policy_scope::tenant;
-  if (is_tenant) return scoped_name(t.name, "tenant").value_or("tenant");
-  const auto local = fmt::format("{}/{}", to_string(t.scope), local_name(t.name));
-  return scoped_name(tenant_of(t.name), local).value_or(local);
+  if (is_tenant) return audit_name(t.name, "tenant");
+  return audit_name(tenant_of(t.name), fmt::format("{}/{}", to_string(t.scope), local_name(t.name)));
 }
 
 std::optional<std::string> lines_of(const std::optional<std::vector<std::string>>& list) {
@@ -31,12 +31,6 @@ std::optional<std::string> lines_of(const std::optional<std::vector<std::string>
 }
 std::optional<std::vector<std::string>> list_of(const std::optional<std::string>& lines) {
   return lines ? std::optional(from_lines(*lines)) : std::nullopt;
-}
-std::optional<std::int64_t> to_number(const std::optional<std::uint64_t>& n) {
-  return n ? std::optional(std::int64_t(*n)) : std::nullopt;
-}
-std::optional<std::uint64_t> from_number(const std::optional<std::int64_t>& n) {
-  return n ? std::optional(std::uint64_t(*n)) : std::nullopt;
 }
 
 sql::policy_row to_row(const policy_target& target, const policy& p, timestamp now) {
@@ -46,9 +40,9 @@ sql::policy_row to_row(const policy_target& target, const policy& p, timestamp n
           .operations = lines_of(p.operations),
           .name_template = p.name_template,
           .content_types = lines_of(p.content_types),
-          .max_size = to_number(p.max_size),
-          .grants_per_minute = to_number(p.grants_per_minute),
-          .bytes_per_day = to_number(p.bytes_per_day),
+          .max_size = signed_size(p.max_size),
+          .grants_per_minute = signed_size(p.grants_per_minute),
+          .bytes_per_day = signed_size(p.bytes_per_day),
           .updated_at = to_ms(now)};
 }
 
@@ -57,10 +51,10 @@ policy from_row(const sql::policy_row& r) {
           .storages = list_of(r.storages),
           .operations = list_of(r.operations),
           .name_template = r.name_template,
-          .max_size = from_number(r.max_size),
+          .max_size = unsigned_size(r.max_size),
           .content_types = list_of(r.content_types),
-          .grants_per_minute = from_number(r.grants_per_minute),
-          .bytes_per_day = from_number(r.bytes_per_day)};
+          .grants_per_minute = unsigned_size(r.grants_per_minute),
+          .bytes_per_day = unsigned_size(r.bytes_per_day)};
 }
 
 result<void> check_target(sql::connection& c, const policy_target& t) {
@@ -131,7 +125,7 @@ io::task<result<saved_policy>> policies::put(policy_target target, policy p, ori
     CO_CHECK(check_policy(p, has_storage));
   }
   std::function<result<bool>(sql::connection&)> store =
-      [row, target, note = done_now(clock_, by, action::policy_set, kind::policy, audit_name(target))](
+      [row, target, note = done_now(clock_, by, action::policy_set, kind::policy, name_of(target))](
           sql::connection& c) -> result<bool> {
     CHECK(check_target(c, target));
     TRY(const bool is_new, sql::put_policy(c, row));
@@ -160,8 +154,9 @@ result<policy_view> policies::get(const policy_target& target) const {
 io::task<result<void>> policies::remove(policy_target target, origin by) {
   const auto place = place_of(target);
   std::function<result<bool>(sql::connection&)> drop =
-      [place, note = done_now(clock_, by, action::policy_remove, kind::policy, audit_name(target))](
-          sql::connection& c) { return noted(c, note, sql::remove_policy(c, place)); };
+      [place, note = done_now(clock_, by, action::policy_remove, kind::policy, name_of(target))](sql::connection& c) {
+        return noted(c, note, sql::remove_policy(c, place));
+      };
   CO_TRY(const bool removed, co_await db_.run<bool>(std::move(drop)));
   CO_CHECK(co_await refresh(place.tenant));
   if (!removed) co_return no_policy();

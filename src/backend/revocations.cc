@@ -29,7 +29,7 @@ void revocations::change(const std::string& id, Change what, std::vector<std::st
 }
 
 result<bool> revocations::write(sql::connection& c, const sql::revoked_certificate_row& r) {
-  TRY(const bool fresh, sql::insert_revoked_certificate(c, r, std::int64_t(max_revoked)));
+  TRY(const bool fresh, sql::insert_revoked_certificate(c, r, std::int64_t(max_revoked_certificates)));
   if (fresh) sql::note_change(c, "revocation", r.id);
   return fresh;
 }
@@ -106,9 +106,9 @@ io::task<void> revocations::forget_forever() {
           return sql::forget_revoked_certificates(c, before);
         };
     auto done = co_await db_.run<void>(std::move(forget));
-    if (done) done = co_await refresh_all();
-    if (!done) spdlog::error("revoked certificates that have expired cannot be forgotten: {}", done.error().message());
     on = co_await io::sleep_for(forget_every);
+    if (on && done) done = co_await refresh_all();
+    if (!done) spdlog::error("revoked certificates that have expired cannot be forgotten: {}", done.error().message());
   }
 }
 
@@ -117,9 +117,9 @@ io::task<result<void>> revocations::set_list(std::string name, std::set<std::str
   std::vector<std::string> fresh, gone, revoked, restored;
   std::set_difference(ids.begin(), ids.end(), had.begin(), had.end(), std::back_inserter(fresh));
   std::set_difference(had.begin(), had.end(), ids.begin(), ids.end(), std::back_inserter(gone));
-  if (all_.size() + fresh.size() > max_revoked)
+  if (all_.size() + fresh.size() > max_revoked_certificates)
     co_return fail(errc::too_large,
-                   "more revoked certificates than the " + std::to_string(max_revoked) + " that are kept");
+                   "more revoked certificates than the " + std::to_string(max_revoked_certificates) + " that are kept");
   for (const auto& id : fresh)
     change(
         id, [](entry& e) { ++e.lists; }, revoked, restored);

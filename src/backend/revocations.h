@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend/gateway.h"
+#include "base/certificate_id.h"
 #include "io/clock.h"
 #include "sql/revocations_store.h"
 
@@ -19,8 +20,6 @@ namespace evp::backend {
 /// bytes. Confined to its executor.
 class revocations {
  public:
-  /// As many as one broker takes (broker_plugin/registry.h).
-  static constexpr std::size_t max_revoked = 1'000'000;
   /// A certificate stays for so long after it has expired: clocks of brokers may be off.
   static constexpr milliseconds kept_after_expiry = std::chrono::hours(24);
 
@@ -30,7 +29,7 @@ class revocations {
 
   /// In a transaction that revokes: writes the row and lets the other backends hear of it; false: it was revoked
   /// already. When it is committed, refresh() is to be called with its id. Database thread. Errors: too_large
-  /// (max_revoked), the connection's.
+  /// (max_revoked_certificates), the connection's.
   static result<bool> write(sql::connection& c, const sql::revoked_certificate_row& r);
 
   /// Reads all of our own, without telling anybody: for the start. Errors: the database's.
@@ -44,13 +43,13 @@ class revocations {
   io::task<void> forget_forever();
 
   /// What a list of another issuer's has now, in the place of what it had; tells the broker. The name says which list.
-  /// Errors: too_large (max_revoked; nothing is changed then).
+  /// Errors: too_large (max_revoked_certificates; nothing is changed then).
   io::task<result<void>> set_list(std::string name, std::set<std::string> ids);
 
   bool contains(std::string_view id) const { return all_.contains(id); }
   std::size_t count() const noexcept { return all_.size(); }
   /// For the broker when it is found anew: the next after that one, in their order.
-  std::vector<std::string> all(std::string_view after = {}, std::size_t limit = max_revoked) const;
+  std::vector<std::string> all(std::string_view after = {}, std::size_t limit = max_revoked_certificates) const;
 
  private:
   struct entry {

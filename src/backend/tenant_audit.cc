@@ -2,9 +2,16 @@
 #include "backend/tenant_audit.h"
 
 #include "backend/audit_pages.h"
+#include "base/names.h"
 #include "sql/tenant_audit_store.h"
 
 namespace evp::backend {
+
+bool acts_for(std::string_view tenant, std::string_view actor) {
+  if (actor == audit_actor::admin) return false;
+  if (actor.starts_with(audit_actor::device)) actor.remove_prefix(audit_actor::device.size());
+  return tenant_of(actor) == tenant || (tenant.empty() && actor.starts_with(audit_actor::oidc));
+}
 
 io::task<result<page<sql::audit_row>>> list_tenant_audit(sql::database& db, std::string tenant, audit_filter f,
                                                          page_request r) {

@@ -9,6 +9,9 @@ namespace evp::backend {
 io::task<result<page<sql::audit_row>>> list_tenant_audit(sql::database& db, std::string tenant, audit_filter f,
                                                          page_request r);
 
+/// Whether an actor is one of the tenant's: its keys, people and devices. Not who acts in all tenants.
+bool acts_for(std::string_view tenant, std::string_view actor);
+
 struct audit_piece {
   std::vector<sql::audit_row> records;
   std::int64_t looked_at = 0;  ///< up to this number: the next piece comes after it

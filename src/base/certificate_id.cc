@@ -8,17 +8,13 @@
 #include <memory>
 
 #include "base/crypto.h"
+#include "base/freed.h"
 #include "base/pem.h"
 
 namespace evp {
 namespace {
 
-struct free_number {
-  void operator()(BIGNUM* n) const { BN_free(n); }
-};
-struct free_text {
-  void operator()(char* t) const { OPENSSL_free(t); }
-};
+void free_text(char* t) { OPENSSL_free(t); }
 
 /// As UTF-8, whatever types its strings are of; what would divide it is escaped (RFC 2253). Empty: it has a string that
 /// is none of its type.
@@ -42,8 +38,8 @@ std::string folded(const std::string& text) {
 
 std::string certificate_id(const X509_NAME* issuer, const ASN1_INTEGER* serial) {
   const auto name = text_of(issuer);
-  const std::unique_ptr<BIGNUM, free_number> number(ASN1_INTEGER_to_BN(serial, nullptr));
-  const std::unique_ptr<char, free_text> digits(number ? BN_bn2hex(number.get()) : nullptr);
+  const std::unique_ptr<BIGNUM, freed<BN_free>> number(ASN1_INTEGER_to_BN(serial, nullptr));
+  const std::unique_ptr<char, freed<free_text>> digits(number ? BN_bn2hex(number.get()) : nullptr);
   ERR_clear_error();
   if (name.empty() || !digits) return {};
   return sha256(folded(name) + "\n" + digits.get());

@@ -10,18 +10,13 @@
 #include <vector>
 
 #include "base/certificate_id.h"
+#include "base/freed.h"
 #include "base/pem.h"
 
 namespace evp {
 namespace {
 
-struct freed {
-  void operator()(X509_CRL* c) const { X509_CRL_free(c); }
-  void operator()(X509* c) const { X509_free(c); }
-  void operator()(ISSUING_DIST_POINT* p) const { ISSUING_DIST_POINT_free(p); }
-  void operator()(ASN1_ENUMERATED* e) const { ASN1_ENUMERATED_free(e); }
-};
-using crl_ptr = std::unique_ptr<X509_CRL, freed>;
+using crl_ptr = std::unique_ptr<X509_CRL, freed<X509_CRL_free>>;
 
 constexpr std::size_t max_issuers = 1000;
 
@@ -53,7 +48,7 @@ result<void> check_signature(X509_CRL* list, std::string_view issuers) {
   const auto in = pem::reader_of(issuers);
   bool is_named = false;
   for (std::size_t i = 0; i < max_issuers; ++i) {
-    const std::unique_ptr<X509, freed> one(PEM_read_bio_X509(in.get(), nullptr, pem::no_password, nullptr));
+    const std::unique_ptr<X509, freed<X509_free>> one(PEM_read_bio_X509(in.get(), nullptr, pem::no_password, nullptr));
     if (!one) break;
     if (X509_NAME_cmp(X509_get_subject_name(one.get()), X509_CRL_get_issuer(list)) != 0) continue;
     is_named = true;
@@ -75,7 +70,7 @@ result<void> check_extensions(const X509_CRL* list) {
     if (X509_EXTENSION_get_critical(e) && !is_known) return refused("it has a critical extension that is not known");
   }
   int critical = 0;
-  const std::unique_ptr<ISSUING_DIST_POINT, freed> point(
+  const std::unique_ptr<ISSUING_DIST_POINT, freed<ISSUING_DIST_POINT_free>> point(
       static_cast<ISSUING_DIST_POINT*>(X509_CRL_get_ext_d2i(list, NID_issuing_distribution_point, &critical, nullptr)));
   if (!point && critical != -1) return refused("its issuing distribution point cannot be read, or is there twice");
   if (point && (point->indirectCRL > 0 || point->onlyattr > 0))
@@ -118,7 +113,9 @@ result<revocation_list> revocation_list::parse(std::string_view bytes, std::stri
   out.next_update = time_of(X509_CRL_get0_nextUpdate(list.get()));
   auto* entries = X509_CRL_get_REVOKED(list.get());
   const int count = entries ? sk_X509_REVOKED_num(entries) : 0;
-  if (std::size_t(count) > max_entries) return fail(errc::too_large, "it has more than 1,000,000 entries");
+  if (std::size_t(count) > max_revoked_certificates)
+    return fail(errc::too_large,
+                "it has more entries than the " + std::to_string(max_revoked_certificates) + " that are kept");
   for (int i = 0; i < count; ++i) {
     const auto* entry = sk_X509_REVOKED_value(entries, i);
     CHECK(check_entry(entry));

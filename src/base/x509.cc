@@ -12,6 +12,7 @@
 #include "base/certificate_id.h"
 #include "base/crypto.h"
 #include "base/encoding.h"
+#include "base/freed.h"
 #include "base/pem.h"
 
 namespace evp {
@@ -21,14 +22,6 @@ constexpr auto authority_lifetime = std::chrono::days(20 * 365);
 constexpr auto clock_slack = std::chrono::hours(1);
 constexpr std::size_t serial_bytes = 16;
 constexpr int rsa_bits_min = 2048, rsa_bits_max = 4096;
-
-template <auto Free>
-struct freed {
-  template <class T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
 
 /// What cannot fail but for lack of memory, or by a defect of ours.
 void must(bool ok) {

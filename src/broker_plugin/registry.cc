@@ -181,7 +181,7 @@ result<void> registry::set(const control::set_device& wanted, std::vector<std::s
 }
 
 result<void> registry::revoke(const certificate& id, std::vector<std::string>& out) {
-  if (revoked_.size() >= revoked_max && !revoked_.contains(id))
+  if (revoked_.size() >= max_revoked_certificates && !revoked_.contains(id))
     return fail(errc::too_large, "more revoked certificates than one broker takes");
   const bool is_new = revoked_.insert_or_assign(id, replacements_).second;
   if (!is_new) return {};

@@ -83,11 +83,11 @@ class registry {
   std::size_t revoked() const noexcept { return revoked_.size(); }
 
   /// Applies one command of the backend; returns the client ids whose connections must end now.
-  /// Errors: too_large (devices_max, revoked_max), failed_precondition (replace-end without replace-begin).
+  /// Errors: too_large (devices_max, max_revoked_certificates), failed_precondition (replace-end without
+  /// replace-begin).
   result<std::vector<std::string>> apply(connection backend, const mqtt::control::command& c);
 
   static constexpr std::size_t devices_max = 1'000'000;  ///< 150 MB; a broker serves 10,000 at once well
-  static constexpr std::size_t revoked_max = 1'000'000;  ///< certificates: 70 MB
 
  private:
   struct device {

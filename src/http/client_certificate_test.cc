@@ -13,19 +13,13 @@
 
 #include "base/crypto.h"
 #include "base/encoding.h"
+#include "base/freed.h"
 #include "http/server.h"
 #include "http/test_certificates.h"
 
 namespace evp::http {
 namespace {
 
-template <auto Free>
-struct freed {
-  template <class T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
 using session_ptr = std::unique_ptr<SSL_SESSION, freed<SSL_SESSION_free>>;
 
 struct visit {

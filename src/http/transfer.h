@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/freed.h"
 #include "http/body_hash.h"
 #include "http/client.h"
 #include "http/early_answer.h"
@@ -58,14 +59,8 @@ class transfer {
   bool add_fields();
   error explain(CURLcode code) const;
 
-  struct easy_cleanup {
-    void operator()(CURL* e) const noexcept { curl_easy_cleanup(e); }
-  };
-  struct list_cleanup {
-    void operator()(curl_slist* l) const noexcept { curl_slist_free_all(l); }
-  };
-  std::unique_ptr<curl_slist, list_cleanup> fields_, connect_to_;
-  std::unique_ptr<CURL, easy_cleanup> easy_;
+  std::unique_ptr<curl_slist, freed<curl_slist_free_all>> fields_, connect_to_;
+  std::unique_ptr<CURL, freed<curl_easy_cleanup>> easy_;
 
   request request_;
   std::string host_;    ///< with the port as written; for messages

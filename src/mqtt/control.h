@@ -9,9 +9,8 @@
 //   restore <64 hex digits>             the opposite
 //   observer <64 hex digits>            SHA-256 of the token of those who may hear of finished uploads
 //   replace-begin                       from here to replace-end (in this or a later batch of the same connection) ...
-//   replace-end                         ... "set" lines list all devices that exist, "revoke" lines all certificates
-//   that
-//                                       are revoked; the others are removed, and restored
+//   replace-end                         ... "set" lines list all devices that exist, "revoke" lines all revoked
+//                                       certificates; the others are removed, and restored
 #pragma once
 
 #include <cstdint>

@@ -23,8 +23,8 @@ struct handle {
 
   struct mosquitto* mosq;
   void* owner = nullptr;  ///< what libmosquitto's callbacks report to, while it wants to hear
-  std::string
-      last_error;  ///< what libmosquitto logged last as an error until CONNACK: the only way to learn why TLS failed
+  /// What libmosquitto logged last as an error until CONNACK: the only way to learn why TLS failed.
+  std::string last_error;
   bool opened = false;  ///< mosquitto_connect was called: from then on mosquitto_reconnect
   bool tls_ready = false;
 };

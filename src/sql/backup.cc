@@ -7,13 +7,12 @@
 #include <cerrno>
 #include <memory>
 
+#include "base/freed.h"
+
 namespace evp::sql {
 namespace {
 
-struct closer {
-  void operator()(sqlite3* db) const { ::sqlite3_close_v2(db); }
-};
-using handle = std::unique_ptr<sqlite3, closer>;
+using handle = std::unique_ptr<sqlite3, freed<::sqlite3_close_v2>>;
 
 constexpr int pages_at_once = 1024;  // 4 MiB: others may write between two steps
 constexpr int longest_wait_ms = 30'000;
