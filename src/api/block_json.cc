@@ -1,5 +1,7 @@
 #include "api/block_json.h"
 
+#include "api/errors.h"
+
 namespace evp::api {
 namespace {
 
@@ -18,6 +20,19 @@ json::object write(const backend::replica_answer& a, const caller& who) {
   return o;
 }
 
+json::object write(const backend::lever_report& r) {
+  json::object o;
+  o.emplace("pulled", r.pulled);
+  if (r.lever) {
+    o.emplace("lever", as_json(r.lever->name));
+    o.emplace("reach", as_json(r.lever->reach));
+    if (r.lever->takes > milliseconds(0)) o.emplace("takesSeconds", std::chrono::ceil<seconds>(r.lever->takes).count());
+    o.emplace("source", as_json(r.lever->source));
+  }
+  if (r.failure) o.emplace("error", error_object(*r.failure));
+  return o;
+}
+
 result<bool> read_flag(const std::map<std::string, std::string>& query, const std::string& name) {
   const auto given = query.find(name);
   if (given == query.end() || given->second == "false") return false;
@@ -31,6 +46,7 @@ result<backend::block_manner> read_manner(const std::map<std::string, std::strin
   backend::block_manner out;
   TRY(out.drill, read_flag(query, "drill"));
   TRY(out.replicas, read_flag(query, "replicas"));
+  TRY(out.vendor, read_flag(query, "vendor"));
   return out;
 }
 
@@ -45,6 +61,7 @@ json::object write_live_grants(const backend::live_grants& g) {
 void add_report(json::object& to, const backend::block_report& report, backend::block_manner how, const caller& who) {
   to.emplace("liveGrants", write_live_grants(report.grants));
   if (how.drill) to.emplace("drill", true);
+  if (report.vendor.lever || how.vendor) to.emplace("vendor", write(report.vendor));
   if (report.replicas.empty()) return;
   json::array replicas;
   for (const auto& one : report.replicas) replicas.emplace_back(write(one, who));

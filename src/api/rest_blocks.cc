@@ -36,7 +36,7 @@ result<std::string> device_of(const http::server_request& r, const std::map<std:
 
 /// Services have no narrower block than their own.
 result<std::map<std::string, std::string>> read_block_query(const http::server_request& r, block_kind kind) {
-  if (kind == block_kind::service) return read_query(r, {"drill", "replicas"});
+  if (kind == block_kind::service) return read_query(r, {"drill", "replicas", "vendor"});
   return read_query(r, {"drill", "replicas", "device"});
 }
 
@@ -58,6 +58,8 @@ template <block_kind kind>
 io::task<result<http::server_response>> on(rest_context& c, http::server_request& r) {
   CO_TRY(const auto query, read_block_query(r, kind));
   CO_TRY(const auto how, read_manner(query));
+  // It reaches beyond this service and this installation: who may block need not be who answers for that.
+  if (how.vendor && !how.drill) CO_CHECK(check_level(caller_of(r), level::administer));
   CO_TRY(const auto b, read_block<kind>(r, query));
   auto by = origin_of(r);
   auto copy = b;

@@ -159,6 +159,10 @@ result<azure_signed_query> azure_sas_signer::sign(const azure_service_sas& sas) 
   return azure_signed_query{to_sign.take(), query.take()};
 }
 
+std::string azure_sas_signer::authorization(std::string_view string_to_sign) const {
+  return "SharedKey " + account_ + ":" + to_base64(key_.sign(string_to_sign));
+}
+
 azure_signed_query azure_sas_signer::sign(const azure_account_sas& sas) const {
   const auto permissions = in_order(sas.permissions, account_permissions);
   const auto starts = text_of(sas.starts), expires = text_of(sas.expires);

@@ -72,6 +72,9 @@ class azure_sas_signer {
   result<azure_signed_query> sign(const azure_service_sas& sas) const;
   azure_signed_query sign(const azure_account_sas& sas) const;
 
+  /// The value of Authorization for a request with this string-to-sign (azure_shared_key.h). As secret as the request.
+  std::string authorization(std::string_view string_to_sign) const;
+
   const std::string& account() const noexcept { return account_; }
 
  private:

@@ -1,20 +1,12 @@
 #include "auth/oci_signature.h"
 
-#include <fmt/chrono.h>
+#include <fmt/format.h>
 
 #include "base/crypto.h"
 #include "base/encoding.h"
+#include "base/http_date.h"
 
 namespace evp::auth {
-namespace {
-
-/// As RFC 9110, 5.6.7, has it.
-std::string http_date(timestamp t) {
-  const auto whole = std::chrono::floor<seconds>(t).time_since_epoch().count();
-  return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(std::time_t(whole)));
-}
-
-}  // namespace
 
 http::headers oci_signer::sign(const oci_request& request, timestamp now) const {
   const auto fields = signed_fields(request, now);
@@ -41,7 +33,7 @@ std::string oci_signer::authorization(std::string_view key_id, const http::heade
 }
 
 http::headers oci_signer::signed_fields(const oci_request& request, timestamp now) {
-  http::headers fields{{"date", http_date(now)},
+  http::headers fields{{"date", format_http_date(now)},
                        {"(request-target)", to_lower(request.method) + " " + request.target},
                        {"host", request.host}};
   if (!request.json) return fields;

@@ -50,7 +50,8 @@ inline constexpr std::string_view service_create = "service.create", service_rep
 inline constexpr std::string_view service_block = "service.block", service_unblock = "service.unblock",
                                   module_block = "module.block", module_unblock = "module.unblock",
                                   instance_block = "instance.block", instance_unblock = "instance.unblock",
-                                  block_drill = "block.drill", certificate_revoke = "certificate.revoke";
+                                  block_drill = "block.drill", certificate_revoke = "certificate.revoke",
+                                  service_end_grants = "service.end-grants";
 }  // namespace action
 
 /// What it is done to.

@@ -31,6 +31,19 @@ io::task<result<std::vector<replica_answer>>> ask_all(backend& all, std::string 
   co_return outcome;
 }
 
+/// A failure of the storage is no failure of the block.
+io::task<result<lever_report>> pull_lever(backend& all, std::string service, block_manner how, origin by) {
+  lever_report out;
+  CO_TRY(out.lever, all.services.lever(service));
+  if (!how.vendor || how.drill) co_return out;
+  const auto done = co_await all.services.end_grants(service, by);
+  out.pulled = done.has_value();
+  if (done) co_return out;
+  out.failure = done.error();
+  all.audit.refused(by, action::service_end_grants, kind::service, service, done.error().code());
+  co_return out;
+}
+
 }  // namespace
 
 io::task<result<block_report>> block_it(backend& all, block b, block_manner how, origin by) {
@@ -38,9 +51,11 @@ io::task<result<block_report>> block_it(backend& all, block b, block_manner how,
   if (!b.device.empty() && !all.devices.exists(b.device))
     co_return fail(errc::not_found, "device", "there is no device of that id");
   auto record = all.roll_calls.drill_note(by, object_of(b.kind), b.name, b.device.empty() ? "" : "device=" + b.device);
+  auto again = by;
   if (!how.drill) CO_CHECK(co_await all.blocks.add(b, std::move(by)));
   block_report out;
   if (how.drill || how.replicas) { CO_TRY(out.replicas, co_await ask_all(all, "", how.drill, std::move(record))); }
+  if (b.kind == block_kind::service) { CO_TRY(out.vendor, co_await pull_lever(all, b.name, how, std::move(again))); }
   CO_TRY(out.grants, co_await all.blocks.live(std::move(b)));
   co_return out;
 }

@@ -12,12 +12,21 @@ namespace evp::backend {
 struct block_manner {
   bool drill = false;     ///< nothing is blocked; all the rest is done, and the audit records a drill
   bool replicas = false;  ///< tell in what time each backend has heard; drills always do
+  bool vendor = false;    ///< of a service: pull its storage's lever too (services::end_grants)
+};
+
+/// What the storage's lever did, or would do.
+struct lever_report {
+  std::optional<storage::vendor_lever> lever;  ///< nothing: there is none
+  bool pulled = false;
+  std::optional<error> failure;  ///< why not, where it was to be; the block holds all the same
 };
 
 /// What is left when something is blocked, or would be.
 struct block_report {
   live_grants grants;                    ///< that it holds; nothing new leaves once it is blocked
   std::vector<replica_answer> replicas;  ///< this one first; empty unless asked for
+  lever_report vendor;                   ///< of a service
 };
 
 /// Names of `b` are scoped. Errors: not_found (no such service; no such module in /v1/modules), not_found at "device",

@@ -170,6 +170,8 @@ class services {
   io::task<result<saved_service>> replace(std::string name, service_input in, origin by = origin());
   /// Errors: not_found.
   result<service_view> get(std::string_view name) const;
+  /// What end_grants would do; nothing where it can't. Errors: not_found.
+  result<std::optional<storage::vendor_lever>> lever(std::string_view name) const;
   /// Whether the named service can sign: how the fetching of its credentials goes, or where they are given, how the
   /// storage was last prepared. Errors: not_found.
   result<service_health> health(std::string_view name) const;
@@ -182,6 +184,11 @@ class services {
   /// not_found, the database's.
   io::task<result<void>> take_configuration(std::string name, std::string other,
                                             std::function<result<void>(sql::connection&)> also);
+  /// Pulls the storage's lever (storage::driver::end_grants) and takes the service up anew, here and in the other
+  /// backends on the database: as a new revision, with nothing changed. For a service that is blocked. Takes at most
+  /// 20 s. Errors: not_found, unsupported (no lever), failed_precondition (the service was changed meanwhile: try
+  /// again), deadline_exceeded, the storage's, the database's.
+  io::task<result<void>> end_grants(std::string name, origin by = origin());
   /// Puts, stats, reads and removes a canary object. Takes at most 20 s. Errors: not_found (the service).
   io::task<result<service_test_report>> test(std::string name);
 

@@ -13,6 +13,10 @@ constexpr std::string_view upload_query[] = {"device", "service", "state", "sinc
 constexpr std::string_view block_query[] = {"device"};
 constexpr query_flag block_flags[] = {{"drill", "Block nothing; tell what would be, and in what time all had heard"},
                                       {"replicas", "Tell in what time each backend has heard"}};
+constexpr query_flag service_block_flags[] = {
+    block_flags[0],
+    block_flags[1],
+    {"vendor", "End what was granted too, by the storage's own lever; needs the role admin"}};
 
 constexpr column service_columns[] = {{"name", "NAME"},
                                       {"type", "TYPE"},
@@ -89,7 +93,7 @@ constexpr command all[] = {
      {},
      {},
      stream_kind::none,
-     block_flags},
+     service_block_flags},
     {"service", "unblock", "Grant for it again", "POST", "/v1/storage-access-services/{name}/unblock"},
 
     {"device", "create", "Register a device; prints its credentials, once", "POST", "/v1/devices", body_kind::device},

@@ -147,6 +147,14 @@ struct capabilities {
   std::optional<part_limits> parts;  ///< nothing: no uploads in parts
 };
 
+/// How a vendor ends grants before they expire. It takes back what they were signed by, and so ends more than one.
+struct vendor_lever {
+  std::string_view name;    ///< "azure-stored-access-policy"
+  std::string reach;        ///< a sentence for the user: all that ends by it
+  milliseconds takes{};     ///< until it counts; 0: the vendor says no time
+  std::string_view source;  ///< that document
+};
+
 /// One configured storage. Confined to its executor; holds no connection of its own. A driver does not retry, sleep,
 /// log or choose TLS settings: the transport it was given does what is needed.
 class driver {
@@ -187,6 +195,12 @@ class driver {
   virtual io::task<result<void>> commit_parts(sign_spec spec, std::string upload_id, std::vector<stored_part> parts);
   /// Drops what has arrived. Idempotent. Errors: as prepare.
   virtual io::task<result<void>> abort_parts(std::string object, std::string upload_id);
+
+  /// The lever, if the options ask for one; nothing: what is signed stays good until it expires.
+  virtual std::optional<vendor_lever> lever() const { return std::nullopt; }
+  /// Pulls it: vendor_lever::takes after this has returned, no grant is good that was signed before. So is none that
+  /// this driver signs afterwards: make another one of the same options. Errors: unsupported (no lever), as prepare.
+  virtual io::task<result<void>> end_grants();
 
   /// How the fetching of its credentials goes; nothing where they are given and never fetched.
   virtual std::optional<auth::credential_health> health() const { return std::nullopt; }

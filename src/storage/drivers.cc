@@ -86,6 +86,12 @@ io::task<result<std::vector<stored_part>>> driver::list_parts(std::string, std::
 io::task<result<void>> driver::commit_parts(sign_spec, std::string, std::vector<stored_part>) { co_return no_parts(); }
 io::task<result<void>> driver::abort_parts(std::string, std::string) { co_return no_parts(); }
 
+io::task<result<void>> driver::end_grants() {
+  co_return fail(
+      errc::unsupported,
+      "this storage service has no lever: its grants end when they expire, or with the key that signed them");
+}
+
 result<const driver_type*> find_driver_type(std::string_view name) {
   std::string names;
   for (const auto& t : table()) {

@@ -21,7 +21,8 @@ struct fetched_credentials_test : testing::Test {
   io::temporary_folder folder;
   milliseconds life = std::chrono::hours(1);
   int status = 200, issued = 0;
-  std::vector<std::string> asked;  ///< of the token service, decoded
+  std::vector<std::string> revoked;  ///< URLs of the resource manager, and who asked
+  std::vector<std::string> asked;    ///< of the token service, decoded
   auth::test_transport net{[this](const http::request& r) { return answer(r); }};
   std::vector<std::string> warnings;
   std::vector<made_driver::other_endpoint> others;
@@ -45,6 +46,10 @@ struct fetched_credentials_test : testing::Test {
                                "</SessionToken><Expiration>" + dies + "</Expiration></Credentials></R>");
     }
     if (url.starts_with("https://login.")) return answered(200, R"({"access_token":"token","expires_in":3600})");
+    if (url.starts_with("https://management.azure.com/")) {
+      revoked.push_back(url + " " + std::string(http::find(r.fields, "Authorization")));
+      return answered(200);
+    }
     if (url.find("userdelegationkey") != url.npos) {
       ++issued;
       return answered(
@@ -407,6 +412,40 @@ TEST_F(fetched_credentials_test, no_secret_stands_in_an_error) {
     const auto g = sign(*d);
     for (const auto* word : {"base", "cs\"", "https://"}) EXPECT_THAT(g.error().message(), Not(HasSubstr(word)));
   }
+}
+
+TEST_F(fetched_credentials_test, an_identitys_lever_revokes_the_delegation_keys_of_the_account_that_it_names) {
+  constexpr auto id = "/subscriptions/s-1/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/acc";
+  auto options = application();
+  options["accountResourceId"] = id;
+  const auto d = *make("AZURE", options);
+  ASSERT_TRUE(d->lever());
+  EXPECT_THAT(d->lever()->reach, HasSubstr("whoever made it"));
+  EXPECT_TRUE(run(d->end_grants()));
+  EXPECT_THAT(revoked, testing::ElementsAre(std::string("https://management.azure.com") + id +
+                                            "/revokeUserDelegationKeys?api-version=2023-05-01 Bearer token"));
+  status = 403;
+  EXPECT_EQ(run(d->end_grants()).error().code(), errc::permission_denied);
+}
+
+TEST_F(fetched_credentials_test, a_resource_id_that_is_not_the_accounts_is_refused) {
+  constexpr std::string_view good =
+      "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/acc";
+  for (const std::string bad :
+       {"acc", "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/x",
+        "/subscriptions/../resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/acc"}) {
+    auto options = application();
+    options["accountResourceId"] = bad;
+    EXPECT_EQ(refused_field("AZURE", options), "accountResourceId") << bad;
+  }
+  auto longer = application(), elsewhere = application();
+  longer["accountResourceId"] = std::string(good) + "/x";
+  EXPECT_EQ(refused_field("AZURE", longer), "accountResourceId");
+  elsewhere["managementEndpoint"] = "https://manager.example";
+  EXPECT_EQ(refused_field("AZURE", elsewhere), "accountResourceId");
+  elsewhere["accountResourceId"] = good;
+  EXPECT_EQ(refused_field("AZURE", elsewhere), "accepted");
+  EXPECT_EQ(others.back().url, "https://manager.example");
 }
 
 }  // namespace

@@ -49,6 +49,15 @@ const std::vector<url_option>& url_options() {
       {"GCP", "endpoint", "", keys},
       {"GCP", "stsEndpoint", "", workload},
       {"GCP", "iamEndpoint", "", with(workload, "stsEndpoint", "https://public.example")},
+      {"AZURE",
+       "managementEndpoint",
+       "",
+       {{"accountName", "acc"},
+        {"tenantId", "t"},
+        {"clientId", "c"},
+        {"clientSecret", "s"},
+        {"authorityHost", "https://public.example"},
+        {"accountResourceId", "/subscriptions/s/resourceGroups/r/providers/Microsoft.Storage/storageAccounts/acc"}}},
       {"ALIBABA_OSS", "endpoint", "", keys},
       {"TENCENT_COS", "endpoint", "", with(keys, "bucket", "fleet-1250000000")},
       {"HUAWEI_OBS", "endpoint", "", keys},
@@ -91,7 +100,8 @@ struct url_attacks_test : testing::Test {
   io::manual_clock clock{*parse_rfc3339("2026-11-22T18:00:00Z")};
   /// A login that succeeds, and nothing else, so that drivers get as far as they can.
   auth::test_transport net{[](const http::request& r) {
-    if (r.url.reveal().ends_with("/v1/token")) return answered(200, R"({"access_token":"t","expires_in":3600})");
+    if (r.url.reveal().ends_with("/v1/token") || r.url.reveal().ends_with("/v2.0/token"))
+      return answered(200, R"({"access_token":"t","expires_in":3600})");
     if (!r.url.reveal().ends_with("/auth/v1.0")) return answered(404);
     return answered(200, "", {{"X-Auth-Token", "t"}, {"X-Storage-Url", "https://public.example/v1/AUTH_x"}});
   }};
@@ -127,6 +137,7 @@ struct url_attacks_test : testing::Test {
     (void)run(d.stat("x"));
     (void)run(d.get("x", 10));
     (void)run(d.remove("x"));
+    (void)run(d.end_grants());
   }
   /// Where bytes went, in the addresses that the guard pinned.
   std::set<std::string> reached() const {

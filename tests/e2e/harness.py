@@ -37,10 +37,13 @@ def work_folder():
 
 
 @contextlib.contextmanager
-def server(scripts, folder):
-    """A storage of the fixtures: started by `start` of these scripts, which tells in folder/env what it is; ended by `stop`."""
+def server(scripts, folder, *arguments):
+    """A storage of the fixtures: started by `start` of these scripts, which tells in folder/env what it is; ended by `stop`.
+
+    `start` gets the folder and the arguments.
+    """
     with open(f"{folder}.log", "w") as log:  # a pipe would be kept open by what stays behind
-        subprocess.run([scripts / "start", folder], check=True, stdout=log, stderr=log)
+        subprocess.run([scripts / "start", folder, *arguments], check=True, stdout=log, stderr=log)
     try:
         yield dict(line.split("=", 1) for line in (folder / "env").read_text().splitlines() if "=" in line)
     finally:

@@ -173,6 +173,12 @@ std::string s3_session_policy(std::string_view bucket, std::string_view prefix, 
       json_text(arn + "/" + std::string(prefix) + "*"), json_text(arn), condition);
 }
 
+std::string s3_manager_policy(std::string_view bucket, std::string_view partition) {
+  return fmt::format(
+      R"({{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":["s3:GetBucketPolicy","s3:PutBucketPolicy"],"Resource":{}}}]}})",
+      json_text(fmt::format("arn:{}:s3:::{}", partition, bucket)));
+}
+
 std::unique_ptr<aws_source> make_static_aws(aws_credentials keys) {
   return std::make_unique<static_keys>(std::move(keys));
 }

@@ -35,6 +35,9 @@ result<void> check_role(const aws_role& role);
 std::string s3_session_policy(std::string_view bucket, std::string_view prefix, std::string_view partition = "aws",
                               std::string_view source_address = {});
 
+/// A session policy that allows to read and to write the bucket's own policy, and nothing else.
+std::string s3_manager_policy(std::string_view bucket, std::string_view partition = "aws");
+
 /// Keys that never change, as the base of a role.
 std::unique_ptr<aws_source> make_static_aws(aws_credentials keys);
 /// AssumeRole, signed with what `base` gives. The transport and the clock outlive the source.

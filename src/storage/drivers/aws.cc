@@ -10,6 +10,7 @@
 #include "auth/sigv4.h"
 #include "base/crypto.h"
 #include "base/encoding.h"
+#include "storage/drivers/aws_bucket_policy.h"
 #include "storage/drivers/aws_keys.h"
 #include "storage/drivers/drivers.h"
 #include "storage/drivers/s3_providers.h"
@@ -35,6 +36,8 @@ constexpr option_spec options_table[] = {
     {"sessionPerDevice", option_spec::kind::boolean, false,
      "a session of the role for each device, that can do nothing outside the device's own names; an STS call an hour "
      "each"},
+    {"denyOlderSessions", option_spec::kind::boolean, false,
+     "a block with vendor=true writes into the bucket's policy that sessions of the role from before are denied"},
     {"webIdentityTokenFile", option_spec::kind::text, false, "token file of the workload's identity, for roleArn"},
     {"stsEndpoint", option_spec::kind::url, false,
      "URL of the token service; default https://sts.<region>.amazonaws.com, or the endpoint where that is another's"},
@@ -65,18 +68,21 @@ bucket_rules rules_of(const s3_provider& p, const aws_keys& keys) {
 }
 
 constexpr std::size_t sessions_max = 1000;  // of a role, kept at once
+constexpr std::uint64_t policy_max_bytes = 64 << 10;
 
 class aws_driver final : public bucket_driver {
  public:
   /// Keys that are given sign by themselves; all else comes from the cache.
   aws_driver(const driver_context& context, bucket_place where, aws_keys keys, std::string region,
-             const s3_provider& provider, bool session_per_device)
+             const s3_provider& provider, bool session_per_device, bool denies_older = false)
       : bucket_driver(context, std::move(where), rules_of(provider, keys)),
         context_(context),
         region_(std::move(region)),
         provider_(provider),
         narrowed_(std::move(keys.narrowed)),
-        session_per_device_(session_per_device) {
+        role_arn_(std::move(keys.role_arn)),
+        session_per_device_(session_per_device),
+        denies_older_(denies_older) {
     if (keys.fetched)
       cache_ = std::make_unique<auth::credential_cache<auth::aws_credentials>>(context.clock, std::move(keys.fetched));
     else
@@ -94,6 +100,22 @@ class aws_driver final : public bucket_driver {
                            : bucket_driver::sign_part(std::move(spec), std::move(upload_id), part);
     auto made = co_await std::move(signing);
     co_return made;
+  }
+
+  std::optional<vendor_lever> lever() const override {
+    if (!denies_older_) return std::nullopt;
+    return vendor_lever{"s3-deny-older-sessions",
+                        "Everything at this bucket that sessions of the role " + role_arn_ +
+                            " do or have signed that were issued before: grants of all devices, of every service with "
+                            "this role, and what other programs do with it.",
+                        milliseconds(0),
+                        "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html"};
+  }
+
+  io::task<result<void>> end_grants() override {
+    auto ending = denies_older_ ? end_sessions() : driver::end_grants();
+    auto outcome = co_await std::move(ending);
+    co_return outcome;
   }
 
   std::optional<auth::credential_health> health() const override {
@@ -162,6 +184,36 @@ class aws_driver final : public bucket_driver {
     co_return made;
   }
 
+  io::task<result<void>> end_sessions() {
+    aws_keys keys;
+    aws_session manager;
+    manager.manages_policy = true;
+    keys.fetched = narrowed_(manager);
+    const auto by = std::make_shared<aws_driver>(context_, place(), std::move(keys), region_, provider_, false);
+    auto denying = by->deny_older_sessions(role_arn_);
+    auto outcome = co_await std::move(denying);
+    co_return outcome;
+  }
+
+  /// Needs a session that manages the policy. "Before" is by the storage's clock, which issues are dated by too: what
+  /// was issued in the same second stays good, or the sessions that come next would not be.
+  io::task<result<void>> deny_older_sessions(std::string role_arn) {
+    auto wanted = request("GET", "");
+    wanted.query = {{"policy", ""}};
+    CO_TRY(const auto had, co_await send(wanted, "", policy_max_bytes));
+    const bool has_none = had.status == 404 && s3_error_code(had.body) == "NoSuchBucketPolicy";
+    if (had.status != 200 && !has_none)
+      co_return fail(error_of_answer(had, "read the bucket's policy", s3_error_code(had.body)));
+    const auto at = parse_http_date(http::find(had.fields, "Date"));
+    CO_TRY(auto policy, with_older_sessions_denied(has_none ? std::string_view() : std::string_view(had.body), role_arn,
+                                                   place().bucket, at ? *at : now()));
+    wanted.method = "PUT";
+    wanted.fields = {{"Content-Type", "application/json"}, {"Content-MD5", to_base64(md5(policy))}};
+    CO_TRY(const auto answer, co_await send(std::move(wanted), std::move(policy), refusal_max_bytes));
+    if (answer.status == 200 || answer.status == 204) co_return result<void>();
+    co_return fail(error_of_answer(answer, "write the bucket's policy", s3_error_code(answer.body)));
+  }
+
   /// The driver whose session may do no more than this grant's device, or come from its address; null: this one will
   /// do.
   result<std::shared_ptr<aws_driver>> session_for(const sign_spec& spec) {
@@ -196,7 +248,8 @@ class aws_driver final : public bucket_driver {
   std::string region_;
   const s3_provider& provider_;
   std::function<std::unique_ptr<auth::aws_source>(const aws_session&)> narrowed_;  // null: no role
-  bool session_per_device_;
+  std::string role_arn_;                                                           // empty: no role
+  bool session_per_device_, denies_older_;
   std::map<aws_session, session> sessions_;
   std::uint64_t uses_ = 0;
   std::unique_ptr<auth::credential_cache<auth::aws_credentials>> cache_;  // null: the keys are given
@@ -238,10 +291,14 @@ result<made_driver> make_aws(const option_values& options, const driver_context&
   if (provider->https_only && place.at.scheme != "https")
     return fail(errc::invalid_argument, "endpoint",
                 "must be https: " + std::string(provider->name) + " takes nothing else");
+  const bool denies_older = options.text("denyOlderSessions") == "true";
+  if (denies_older && !provider->issue_times)
+    return fail(errc::invalid_argument, "denyOlderSessions",
+                std::string(provider->name) + " is not known to look at the time of a session's issue");
   made_driver made;
   TRY(auto keys, aws_keys_of(options, context, place, region, with_region(provider->sts, region), made));
   auto driver = std::make_unique<aws_driver>(context, place, std::move(keys), std::move(region), *provider,
-                                             options.text("sessionPerDevice") == "true");
+                                             options.text("sessionPerDevice") == "true", denies_older);
   auto out = made_bucket_driver(std::move(driver), place, options.has("sessionToken"));
   out.others = std::move(made.others);
   return out;

@@ -43,7 +43,9 @@ struct role_sessions {
   std::unique_ptr<auth::aws_source> operator()(const aws_session& session) const {
     auto limited = role;
     const auto partition = std::string_view(role.arn).substr(4, role.arn.find(':', 4) - 4);
-    limited.policy = auth::s3_session_policy(bucket, session.prefix, partition, session.source_address);
+    limited.policy = session.manages_policy
+                         ? auth::s3_manager_policy(bucket, partition)
+                         : auth::s3_session_policy(bucket, session.prefix, partition, session.source_address);
     if (from == "webIdentity")
       return auth::make_assume_role_with_web_identity(transport, sts, std::move(limited), folders, web_file);
     return auth::make_assume_role(transport, clock, sts, std::move(limited), base());
@@ -72,7 +74,8 @@ result<aws_keys> aws_keys_of(const option_values& options, const driver_context&
       return fail(errc::invalid_argument, std::string(field), "is for static credentials only: leave it out");
   if (is_web == web_file.empty())
     return fail(errc::invalid_argument, "webIdentityTokenFile", "goes together with credentials webIdentity");
-  for (const std::string_view field : {"externalId", "roleSessionName", "stsEndpoint", "sessionPerDevice"})
+  for (const std::string_view field :
+       {"externalId", "roleSessionName", "stsEndpoint", "sessionPerDevice", "denyOlderSessions"})
     if (options.has(field) && !options.has("roleArn"))
       return fail(errc::invalid_argument, "roleArn", fmt::format("is missing: {} says something about a role", field));
   if (is_web && !options.has("roleArn"))
@@ -105,6 +108,7 @@ result<aws_keys> aws_keys_of(const option_values& options, const driver_context&
   sessions.role.external_id = options.text("externalId");
   CHECK(auth::check_role(sessions.role));
   TRY(sessions.sts, sts_of(options, context, where, region, provider_sts, made));
+  keys.role_arn = sessions.role.arn;
   keys.fetched = sessions({});
   keys.narrowed = std::move(sessions);
   return keys;

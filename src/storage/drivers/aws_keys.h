@@ -11,8 +11,9 @@ namespace evp::storage {
 
 /// What a session of a role is limited to, beside the bucket.
 struct aws_session {
-  std::string prefix;          ///< of objects' names; empty: all
-  std::string source_address;  ///< where requests come from, an address or CIDR network; empty: anywhere
+  std::string prefix;           ///< of objects' names; empty: all
+  std::string source_address;   ///< where requests come from, an address or CIDR network; empty: anywhere
+  bool manages_policy = false;  ///< may read and write the bucket's policy, and do nothing else
   friend auto operator<=>(const aws_session&, const aws_session&) = default;
 };
 
@@ -22,6 +23,7 @@ struct aws_keys {
   std::unique_ptr<auth::aws_source> fetched;  ///< null: they are given
   /// Where a role is assumed: more sessions of it, limited further. Null: no role.
   std::function<std::unique_ptr<auth::aws_source>(const aws_session&)> narrowed;
+  std::string role_arn;  ///< empty: no role
 };
 
 /// Reads what the options say about credentials, and refuses what contradicts itself. Token services that are asked

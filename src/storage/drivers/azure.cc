@@ -12,6 +12,7 @@
 #include "base/encoding.h"
 #include "storage/address.h"
 #include "storage/drivers/azure_authority.h"
+#include "storage/drivers/azure_policies.h"
 #include "storage/drivers/drivers.h"
 
 namespace evp::storage {
@@ -31,6 +32,13 @@ constexpr option_spec options_table[] = {
     {"managedIdentity", option_spec::kind::boolean, false, "use the managed identity of this machine"},
     {"authorityHost", option_spec::kind::url, false, "login service, default https://login.microsoftonline.com"},
     {"container", option_spec::kind::text, false, "container for the objects, default evp; made when missing"},
+    {"storedAccessPolicy", option_spec::kind::text, false,
+     "name of stored access policies for the grants of this container, so that a block with vendor=true ends them; "
+     "with connectionString only"},
+    {"accountResourceId", option_spec::kind::text, false,
+     "with an identity: resource id of the account, so that a block with vendor=true revokes its user delegation keys"},
+    {"managementEndpoint", option_spec::kind::url, false,
+     "resource manager of another cloud, default https://management.azure.com"},
     {"hierarchicalNamespace", option_spec::kind::boolean, false,
      "the account has folders (Data Lake Storage): grants for all files of one become possible"},
 };
@@ -43,14 +51,19 @@ constexpr seconds own_lifetime{300};                         // of signatures fo
 
 class azure_driver final : public driver {
  public:
-  azure_driver(const driver_context& context, azure_authority by, std::string container, bool has_folders)
+  /// `policy` is the name of stored access policies; empty: none.
+  azure_driver(const driver_context& context, azure_authority by, std::string container, bool has_folders,
+               std::string policy)
       : transport_(context.transport),
         clock_(context.clock),
         ca_pem_(context.ca_pem),
         by_(std::move(by)),
         container_(std::move(container)),
         base_(by_.place.origin() + by_.place.target + "/" + container_),
-        has_folders_(has_folders) {}
+        has_folders_(has_folders) {
+    if (!policy.empty())
+      policies_ = std::make_unique<azure_policies>(context, by_.signer, by_.place, container_, std::move(policy));
+  }
 
   capabilities caps() const noexcept override {
     capabilities c{.sign_get = true,
@@ -82,7 +95,7 @@ class azure_driver final : public driver {
     if (retired_) co_return fail(retired_error());
     // Thousands of grants a second: what needs no waiting is no coroutine of its own.
     signing with{.dies = by_.made.dies};
-    if (by_.delegation) { CO_TRY(with, co_await grant_key()); }
+    if (by_.delegation || policies_) { CO_TRY(with, co_await grant_key()); }
     const auto now = clock_.now();
     CO_TRY(const auto life, lifetime_within(spec.lifetime, with.dies, now));
     const bool is_put = spec.op == operation::put;
@@ -114,7 +127,10 @@ class azure_driver final : public driver {
     }
     CO_TRY(auto answer, co_await transport_.send(std::move(r)));
     const auto code = http::find(answer.fields, "x-ms-error-code");
-    if (answer.status == 201 || (answer.status == 409 && code == "ContainerAlreadyExists")) co_return result<void>();
+    if (answer.status == 201 || (answer.status == 409 && code == "ContainerAlreadyExists")) {
+      if (policies_) CO_CHECK(co_await policies_->prepare());
+      co_return result<void>();
+    }
     if (answer.status == 401 && by_.tokens) by_.tokens->reject(token);
     // A SAS that may not make containers is welcome: the container is there.
     const bool may_not = code == "AuthorizationPermissionMismatch" || code == "AuthorizationResourceTypeMismatch";
@@ -213,6 +229,18 @@ class azure_driver final : public driver {
 
   io::task<result<void>> abort_parts(std::string, std::string) override { co_return result<void>(); }
 
+  std::optional<vendor_lever> lever() const override {
+    if (policies_) return azure_policies::lever();
+    if (by_.revocation) return by_.revocation->lever();
+    return std::nullopt;
+  }
+
+  io::task<result<void>> end_grants() override {
+    auto ending = policies_ ? policies_->end_all() : by_.revocation ? by_.revocation->pull() : driver::end_grants();
+    auto outcome = co_await std::move(ending);
+    co_return outcome;
+  }
+
   std::optional<auth::credential_health> health() const override {
     if (!by_.delegation) return std::nullopt;
     const auto tokens = by_.tokens->health();
@@ -258,6 +286,7 @@ class azure_driver final : public driver {
   struct signing {
     std::optional<auth::azure_delegation_key> delegation;
     timestamp dies = timestamp::max();
+    bool by_policy = false;  ///< what it permits stands in a stored access policy
   };
   io::task<result<signing>> key() {
     signing out;
@@ -274,6 +303,10 @@ class azure_driver final : public driver {
   io::task<result<signing>> grant_key() {
     if (retired_) co_return fail(retired_error());
     auto with = co_await key();
+    if (policies_ && with) {
+      if (!policies_->is_ready()) CO_CHECK(co_await prepare());
+      with->by_policy = true;
+    }
     if (retired_) co_return fail(retired_error());
     co_return with;
   }
@@ -306,7 +339,10 @@ class azure_driver final : public driver {
     sas.delegation = with.delegation;
     sas.container = container_;
     sas.path = std::move(path);
-    sas.permissions = std::move(permissions);
+    if (with.by_policy)
+      sas.policy = policies_->id_for(permissions);
+    else
+      sas.permissions = std::move(permissions);
     sas.expires = std::min(expires, with.dies);
     sas.protocol = protocol();
     return sas;
@@ -355,8 +391,9 @@ class azure_driver final : public driver {
   const io::clock& clock_;
   std::string ca_pem_;
   azure_authority by_;
-  std::string container_, base_;  // base_: the URL of the container
-  bool has_folders_;              ///< of the account: a hierarchical namespace
+  std::string container_, base_;              // base_: the URL of the container
+  std::unique_ptr<azure_policies> policies_;  ///< null: grants say themselves what they permit
+  bool has_folders_;                          ///< of the account: a hierarchical namespace
   bool retired_ = false;
 };
 
@@ -371,8 +408,13 @@ result<made_driver> make_azure(const option_values& options, const driver_contex
   CHECK(check_container_name(container, "container", false));
   if (auto w = plain_http_warning(by.place); !w.empty()) made.warnings.push_back(std::move(w));
   made.endpoint = by.place.origin();
+  auto policy = options.text("storedAccessPolicy");
+  if (options.has("storedAccessPolicy")) CHECK(azure_policies::check_name(policy));
+  if (!policy.empty() && !options.has("connectionString"))
+    return fail(errc::invalid_argument, "storedAccessPolicy",
+                "needs connectionString: no other signature names a policy");
   made.instance = std::make_unique<azure_driver>(context, std::move(by), std::move(container),
-                                                 options.text("hierarchicalNamespace") == "true");
+                                                 options.text("hierarchicalNamespace") == "true", std::move(policy));
   return made;
 }
 

@@ -98,9 +98,9 @@ result<std::string> account_of(const option_values& options) {
   return name;
 }
 
-/// The identity's tokens, by the one way that the options name.
+/// The identity's tokens for that resource, by the one way that the options name.
 result<std::unique_ptr<auth::token_source>> identity_of(const option_values& options, const driver_context& context,
-                                                        made_driver& made) {
+                                                        std::string resource, made_driver& made) {
   const bool managed = options.text("managedIdentity") == "true";
   int ways = managed;
   for (const std::string_view way : {"clientSecret", "clientCertificate", "federatedTokenFile"})
@@ -111,10 +111,11 @@ result<std::unique_ptr<auth::token_source>> identity_of(const option_values& opt
   if (managed) {
     if (!context.metadata)
       return fail(errc::invalid_argument, "managedIdentity", "this program reaches no metadata service");
-    return auth::make_azure_managed_identity(*context.metadata, context.clock,
-                                             std::string(auth::azure_storage_resource), options.text("clientId"));
+    return auth::make_azure_managed_identity(*context.metadata, context.clock, std::move(resource),
+                                             options.text("clientId"));
   }
-  auth::entra_application app{.tenant_id = options.text("tenantId"), .client_id = options.text("clientId")};
+  auth::entra_application app{
+      .tenant_id = options.text("tenantId"), .client_id = options.text("clientId"), .resource = std::move(resource)};
   CHECK(auth::check_application(app));
   if (options.has("authorityHost")) {
     auto at = parse_endpoint(options.text("authorityHost"));
@@ -140,9 +141,34 @@ result<std::unique_ptr<auth::token_source>> identity_of(const option_values& opt
   return auth::make_entra_workload(net, context.clock, std::move(app), context.token_folders, file);
 }
 
+/// The lever, where the options ask for it.
+result<std::unique_ptr<azure_key_revocation>> revocation_of(const option_values& options, const driver_context& context,
+                                                            std::string_view account, made_driver& made) {
+  auto origin = std::string(azure_key_revocation::public_cloud);
+  std::string ca_pem;
+  if (options.has("managementEndpoint")) {
+    auto at = parse_endpoint(options.text("managementEndpoint"));
+    if (!at) return fail(std::move(at.error()).at("managementEndpoint"));
+    if (at->scheme != "https" || !at->target.empty())
+      return fail(errc::invalid_argument, "managementEndpoint", "must be https and end after host and port");
+    origin = at->origin();
+    ca_pem = context.ca_pem;
+    made.others.push_back({"managementEndpoint", origin});
+  }
+  if (!options.has("accountResourceId")) {
+    if (!options.has("managementEndpoint")) return nullptr;
+    return fail(errc::invalid_argument, "accountResourceId", "goes together with managementEndpoint");
+  }
+  auto id = options.text("accountResourceId");
+  CHECK(azure_key_revocation::check_id(id, account));
+  TRY(auto tokens, identity_of(options, context, origin + "/", made));
+  return std::make_unique<azure_key_revocation>(context.transport, std::move(origin), std::move(id), std::move(ca_pem),
+                                                std::move(tokens));
+}
+
 constexpr std::string_view identity_options[] = {"tenantId",          "clientId",           "clientSecret",
                                                  "clientCertificate", "federatedTokenFile", "managedIdentity",
-                                                 "authorityHost"};
+                                                 "authorityHost",     "accountResourceId",  "managementEndpoint"};
 
 /// SAS or identity: what signs without the account's key.
 result<azure_authority> keyless(const option_values& options, const driver_context& context, made_driver& made) {
@@ -160,7 +186,8 @@ result<azure_authority> keyless(const option_values& options, const driver_conte
   } else {
     if (by.place.scheme != "https" && !by.place.is_local_or_ip())
       return fail(errc::invalid_argument, "endpoint", "must be https: the identity's token travels there");
-    TRY(auto source, identity_of(options, context, made));
+    TRY(auto source, identity_of(options, context, std::string(auth::azure_storage_resource), made));
+    TRY(by.revocation, revocation_of(options, context, account, made));
     by.tokens = std::make_shared<auth::credential_cache<secret>>(context.clock, std::move(source));
     auto keys = auth::make_azure_delegation(context.transport, context.clock, by.place.origin() + by.place.target,
                                             by.tokens, context.ca_pem);

@@ -7,7 +7,7 @@
 
 #include "auth/azure_sas.h"
 #include "auth/credentials/azure_delegation.h"
-#include "storage/drivers/requests.h"
+#include "storage/drivers/azure_key_revocation.h"
 
 namespace evp::storage {
 
@@ -25,6 +25,7 @@ struct azure_authority {
   azure_made_sas made;
   std::shared_ptr<auth::credential_cache<secret>> tokens;  ///< of the identity; null: none
   std::unique_ptr<auth::credential_cache<auth::azure_delegation_key>> delegation;
+  std::unique_ptr<azure_key_revocation> revocation;  ///< of the identity's keys; null: not asked for
   endpoint place;  ///< the account's: its name is the path where the host cannot carry it
 };
 

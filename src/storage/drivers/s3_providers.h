@@ -25,9 +25,10 @@ struct s3_provider {
   bool https_only = false;
   bool names_region = false;    ///< a new bucket names its region in a LocationConstraint
   bool create_only = false;     ///< refuses If-None-Match: * for an object that is there
+  bool issue_times = false;     ///< a bucket's policy can deny sessions by the time of their issue
   bool payload_sha256 = false;  ///< checks a signed x-amz-content-sha256
   s3_forms forms = s3_forms::none;
-  std::string_view source;      ///< the page that says so, or how it was tried
+  std::string_view source;  ///< the page that says so, or how it was tried
 };
 
 /// All of them; the last is "other", for endpoints that nobody knows.
