@@ -2,8 +2,10 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,23 +13,38 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <string>
 
 extern char** environ;
 
 namespace evp::mqtt {
 
-/// A port of the loopback interface that nobody listens on at this moment.
+/// A port of the loopback interface that nobody listens on at this moment. As tests/fixtures/ports.bash has it: from
+/// below the range that the system gives to outgoing connections, and the next one at each call, whichever program
+/// calls: so nobody takes it before its server does, or while that is away.
 inline std::uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), size) != 0) std::abort();
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) std::abort();
-  ::close(fd);
-  return ntohs(address.sin_port);
+  constexpr int first = 20'000, count = 12'000;
+  const auto path = std::filesystem::temp_directory_path() / ("evp-ports-" + std::to_string(::geteuid()));
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0 || ::flock(file, LOCK_EX) != 0) std::abort();
+  char text[8] = "";
+  int port = ::pread(file, text, 5, 0) == 5 ? std::atoi(text) : 0;
+  if (port < first || port >= first + count) port = first + int(std::random_device()() % count);
+  for (bool is_free = false; !is_free;) {
+    port = first + (port - first + 1) % count;
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(std::uint16_t(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    is_free = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    ::close(fd);
+  }
+  const auto line = std::to_string(port) + "\n";
+  if (::pwrite(file, line.data(), line.size(), 0) != ssize_t(line.size())) std::abort();
+  ::close(file);
+  return std::uint16_t(port);
 }
 
 /// Starts with start(), may be stopped and started again on the same port, dies with the object. The caller needs no

@@ -7,7 +7,6 @@ import os
 import pathlib
 import secrets
 import signal
-import socket
 import subprocess
 
 import pytest
@@ -18,9 +17,8 @@ PLUGIN = os.environ.get("EVP_BROKER_PLUGIN") or str(
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    ports = pathlib.Path(__file__).resolve().parents[2] / "fixtures/ports.bash"
+    return int(subprocess.run(["bash", "-c", f"source {ports}; free_ports 1"], capture_output=True, text=True, check=True).stdout)
 
 
 OTHER = os.environ.get("EVP_OTHER_BROKER")
