@@ -331,7 +331,7 @@ TEST_P(sts_test, a_session_policy_narrows_the_credentials_to_its_prefix) {
   auto stripped = narrow->value;
   stripped.session_token = secret();
   EXPECT_EQ(put_with(stripped, "cam-1/photo.jpg"), 403);
-  EXPECT_LE(narrow->expires_at, clock.now() + seconds(905));
+  EXPECT_LE(narrow->expires_at, clock.now() + seconds(960));
   EXPECT_EQ(assume("", arn + "-other").error().code(), errc::not_found);
 }
 
