@@ -25,9 +25,9 @@ class two_backends : public world {
   wire::storage_token_response issue(backend& by, wire::storage_token_request r) {
     return run(by.grants.issue("cam-1", std::move(r), wire::dialect::evp2));
   }
-  /// Runs both until that is so, for 20 s at most.
+  /// Runs both until that is so, for a minute at most.
   bool until(const std::function<bool()>& condition) {
-    const auto end = std::chrono::steady_clock::now() + seconds(20);
+    const auto end = std::chrono::steady_clock::now() + seconds(60);
     bool is_so = condition();
     while (!is_so && std::chrono::steady_clock::now() < end) {
       ctx_.restart();

@@ -1,8 +1,10 @@
 // What the client sends, how it bounds and explains answers, and how exchanges end.
 #include "http/client.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <boost/asio/steady_timer.hpp>
 #include <cstdlib>
@@ -404,12 +406,16 @@ TEST_F(client_test, broken_answers_are_unavailable) {
 }
 
 TEST_F(client_test, a_closed_port_is_unavailable_and_an_unknown_host_too) {
-  std::uint16_t port;
-  {
-    test_peer gone([](peer_connection&) {});
-    port = gone.port();
-  }
-  EXPECT_EQ(get("http://127.0.0.1:" + std::to_string(port) + "/").error().code(), errc::unavailable);
+  // Taken, so that nobody else listens there, and not listened on.
+  const io::unique_fd taken(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof at;
+  ASSERT_EQ(::bind(taken.get(), reinterpret_cast<sockaddr*>(&at), length), 0);
+  ASSERT_EQ(::getsockname(taken.get(), reinterpret_cast<sockaddr*>(&at), &length), 0);
+  const auto url = "http://127.0.0.1:" + std::to_string(ntohs(at.sin_port)) + "/";
+  EXPECT_EQ(get(url).error().code(), errc::unavailable);
   const auto unknown = get("http://no-such-host.invalid/p?SECRET");
   EXPECT_EQ(unknown.error().code(), errc::unavailable);
   EXPECT_THAT(unknown.error().message(), HasSubstr("no-such-host.invalid: the host's name could not be resolved"));
@@ -501,13 +507,13 @@ TEST_F(client_test, a_slow_but_moving_answer_is_no_stall) {
     c.read_head();
     c.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n");
     for (int i = 0; i < 8; ++i) {
-      std::this_thread::sleep_for(60ms);  // the behaviour under test: a slow peer
+      std::this_thread::sleep_for(500ms);  // the behaviour under test: a slow peer
       c.write("x");
     }
   });
   request r;
   r.url = secret(peer.url());
-  r.stall_timeout = 300ms;
+  r.stall_timeout = 3s;  // less than all takes, and far more than a piece
   const auto answer = send(std::move(r));
   ASSERT_TRUE(answer) << answer.error().message();
   EXPECT_EQ(answer->body, "xxxxxxxx");
@@ -517,7 +523,7 @@ TEST_F(client_test, waiting_for_a_free_connection_does_not_count_as_connecting) 
   client narrow(context.get_executor(), client_options{.connections_per_host = 1});
   test_peer peer([](peer_connection& c) {
     while (!c.read_head().empty()) {
-      std::this_thread::sleep_for(150ms);  // longer than the connect timeout below
+      std::this_thread::sleep_for(1s);  // for the last one together longer than the connect timeout below
       c.write(ok_answer);
     }
   });
@@ -525,7 +531,7 @@ TEST_F(client_test, waiting_for_a_free_connection_does_not_count_as_connecting) 
   for (int i = 0; i < 4; ++i) {
     request r;
     r.url = secret(peer.url());
-    r.connect_timeout = 100ms;
+    r.connect_timeout = 2s;
     io::asio::co_spawn(context, narrow.send(std::move(r)),
                        [&](std::exception_ptr, result<response> a) { good += a && a->status == 200; });
   }
@@ -544,9 +550,9 @@ TEST_F(client_test, cancelling_the_task_ends_the_exchange) {
   });
   request r;
   r.url = secret(peer.url());
-  const auto answer = run(context, io::with_deadline(http.send(std::move(r)), 500ms, "the exchange"));
+  const auto answer = run(context, io::with_deadline(http.send(std::move(r)), 2s, "the exchange"));
   EXPECT_EQ(answer.error().code(), errc::deadline_exceeded);
-  EXPECT_EQ(closed.get_future().wait_for(5s), std::future_status::ready);
+  EXPECT_EQ(closed.get_future().wait_for(60s), std::future_status::ready);
 }
 
 TEST_F(client_test, cancellation_at_any_moment_ends_every_task_once) {
@@ -630,14 +636,16 @@ TEST_F(client_test, progress_is_reported_on_the_executor_and_never_after_the_end
     EXPECT_EQ(std::this_thread::get_id(), me);
     seen.push_back(sent);
   };
+  const auto began = std::chrono::steady_clock::now();
   const auto answer = send(std::move(r));
+  const auto took = std::chrono::steady_clock::now() - began;
   over = true;
   context.poll();
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->bytes_sent, 64'000'000u);
   ASSERT_GE(seen.size(), 2u);
   EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
-  EXPECT_LE(seen.size(), 12u);
+  EXPECT_LE(seen.size(), std::size_t(took / 250ms) + 1) << "four a second";
 }
 
 TEST_F(client_test, an_ipv6_address_can_be_the_host) {

@@ -17,7 +17,7 @@ namespace evp::http {
 int peer_connection::read_some(char* buffer, std::size_t size) {
   if (tls_ == nullptr || SSL_pending(tls_) == 0) {
     pollfd p{.fd = fd_, .events = POLLIN, .revents = 0};
-    if (::poll(&p, 1, 5000) != 1) return 0;
+    if (::poll(&p, 1, 30'000) != 1) return 0;
   }
   return tls_ != nullptr ? SSL_read(tls_, buffer, int(size)) : int(::recv(fd_, buffer, size, 0));
 }

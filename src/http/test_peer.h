@@ -14,7 +14,7 @@
 
 namespace evp::http {
 
-/// One accepted connection, as the script sees it. Every read ends after five seconds without a byte.
+/// One accepted connection, as the script sees it. Every read ends after 30 s without a byte.
 class peer_connection {
  public:
   peer_connection(int fd, SSL* tls, int number) : number(number), fd_(fd), tls_(tls) {}

@@ -48,7 +48,7 @@ class embedded_broker_test : public testing::Test {
   }
   template <class F>
   bool until(F condition) {
-    const auto end = std::chrono::steady_clock::now() + 20s;
+    const auto end = std::chrono::steady_clock::now() + 60s;
     while (!condition() && std::chrono::steady_clock::now() < end) {
       if (context_.stopped()) context_.restart();
       context_.run_one_for(20ms);

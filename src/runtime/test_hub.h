@@ -14,9 +14,9 @@
 
 namespace evp::runtime {
 
-/// Runs the executor until the condition holds; false if it does not within 20 s.
+/// Runs the executor until the condition holds; false if it does not within a minute.
 inline bool run_until(boost::asio::io_context& ctx, const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + seconds(20);
+  const auto end = std::chrono::steady_clock::now() + seconds(60);
   while (!holds()) {
     if (std::chrono::steady_clock::now() > end) return false;
     ctx.restart();

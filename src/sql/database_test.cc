@@ -2,7 +2,8 @@
 
 #include <sys/stat.h>
 
-#include <thread>
+#include <future>
+#include <mutex>
 
 #include "sql/checkpointer.h"
 #include "sql/connection.h"
@@ -50,7 +51,18 @@ TEST_P(database_test, what_was_committed_survives_a_reopening) {
 
 io::task<int> add_many(database& db, int count, int bad) {
   int succeeded = 0;
-  int outstanding = count;
+  int outstanding = count + 1;
+  std::promise<void> go;
+  auto busy = [](database& d, std::shared_future<void> until, int& left) -> io::task<void> {
+    std::function<result<void>(connection&)> work = [until](connection&) -> result<void> {
+      until.wait();  // the others queue meanwhile
+      return {};
+    };
+    (void)co_await d.run<void>(std::move(work));
+    --left;
+  };
+  io::asio::co_spawn(co_await io::asio::this_coro::executor, busy(db, go.get_future().share(), outstanding),
+                     [](std::exception_ptr e) { ASSERT_FALSE(e); });
   for (int i = 0; i < count; ++i) {
     auto one = [](database& d, int n, bool fails, int& good, int& left) -> io::task<void> {
       std::function<result<void>(connection&)> work = [n, fails](connection& c) -> result<void> {
@@ -65,6 +77,8 @@ io::task<int> add_many(database& db, int count, int bad) {
     io::asio::co_spawn(co_await io::asio::this_coro::executor, one(db, i, i == bad, succeeded, outstanding),
                        [](std::exception_ptr e) { ASSERT_FALSE(e); });
   }
+  co_await io::sleep_for(milliseconds(1));  // all of them have begun
+  go.set_value();
   while (outstanding > 0) co_await io::sleep_for(milliseconds(1));
   co_return succeeded;
 }
@@ -179,16 +193,23 @@ TEST_P(database_test, what_is_left_for_the_end_is_done_after_all_closures_and_no
     (void)co_await d.run<void>(std::move(f));
     --left;
   };
-  const auto busy = [](connection& c) -> result<void> {  // the others wait meanwhile, and then share a transaction
-    std::this_thread::sleep_for(milliseconds(100));
+  std::promise<void> begun, go;
+  std::once_flag first;
+  const auto busy = [&begun, &first, waits = go.get_future().share()](connection& c) -> result<void> {
+    std::call_once(first, [&] { begun.set_value(); });
+    waits.wait();  // the others wait meanwhile, and then share a transaction
     return c.query("SELECT 1 AS one").map([](auto) {});
   };
   io::asio::co_spawn(ctx_, one(*db_, busy), [](auto) {});
   ctx_.poll();
-  std::this_thread::sleep_for(milliseconds(20));
+  begun.get_future().wait();
   left += 1;
   for (const auto* name : {"a", "b", "c"})
     io::asio::co_spawn(ctx_, one(*db_, closure(name, *name == 'b')), [](auto) {});
+  ctx_.restart();
+  ctx_.poll();  // they are in the queue
+  go.set_value();
+  ctx_.restart();
   while (left > 0) ctx_.run_one();
   EXPECT_EQ(*order, (std::vector<std::string>{"a", "b", "a", "b", "c", "end of a", "end of c"}));
   EXPECT_EQ(in_db([](connection& c) { return list_devices(c); })->size(), 2u);

@@ -24,8 +24,8 @@ class hostile_world : public uploader_test {
   /// One transfer at a time, so that a file which hangs would hold up the next; and little patience.
   void impatient() {
     options_.limits.transfers = 1;
-    options_.stall_timeout = milliseconds(200);
-    options_.queue.deadline = milliseconds(1500);
+    options_.stall_timeout = seconds(1);
+    options_.queue.deadline = seconds(5);
   }
   /// A file that goes to `path`; the storage is at base_.
   void send_to(const std::string& path, const std::string& bytes = "the bytes") {

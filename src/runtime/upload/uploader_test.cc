@@ -341,6 +341,7 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 TEST_F(uploader_test, a_request_whose_answer_is_lost_is_sent_again) {
+  options_.limits.resend_first = milliseconds(50);
   serve();
   start();
   submit(put_order("x"));
