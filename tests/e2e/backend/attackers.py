@@ -44,7 +44,7 @@ class Bystander:
             while not self.over.is_set():
                 token = self.agent.token(f"f-{self.answers}")
                 assert token["status"] == "ok", token
-                health = requests.get(self.backend.url + "/healthz", timeout=30, verify=self.verify)
+                health = requests.get(self.backend.url + "/healthz", timeout=90, verify=self.verify)
                 assert health.status_code == 200, health.text
                 self.answers += 1
                 self.over.wait(0.05)
@@ -60,7 +60,7 @@ def serving(backend, device):
     try:
         yield b
         seen = b.answers  # also when all is over once more
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while b.answers < seen + 2 and not b.trouble and time.monotonic() < end:
             time.sleep(0.02)
         assert not b.trouble and b.answers >= seen + 2, (b.trouble, b.answers, seen)
@@ -73,7 +73,7 @@ def serving(backend, device):
 def connect(backend, source="127.0.0.1", tls=None):
     """A socket that speaks TLS where the backend does; tls=False: that does not."""
     at = urllib.parse.urlsplit(backend.url)
-    plain = socket.create_connection((at.hostname, at.port), timeout=30, source_address=(source, 0))
+    plain = socket.create_connection((at.hostname, at.port), timeout=90, source_address=(source, 0))
     if at.scheme == "http" or tls is False:
         return plain
     context = ssl.create_default_context()
@@ -81,7 +81,7 @@ def connect(backend, source="127.0.0.1", tls=None):
     return context.wrap_socket(plain)
 
 
-def answer_of(s, patience=30):
+def answer_of(s, patience=90):
     """(status, JSON body) of what comes until the server closes."""
     s.settimeout(patience)
     text = b""

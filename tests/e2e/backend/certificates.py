@@ -79,7 +79,7 @@ class Session:
         self.thread = threading.Thread(target=self.run, args=(answered,), daemon=True)
         self.client._thread = self.thread  # as loop_start() does: paho then leaves all writing to this thread
         self.thread.start()
-        assert answered.wait(20)
+        assert answered.wait(60)
 
     def run(self, answered):
         try:
@@ -94,7 +94,7 @@ class Session:
         """The broker has acknowledged what it published just now."""
         info = self.client.publish("v1/devices/me/telemetry", "{}", 1)
         try:
-            info.wait_for_publish(10)
+            info.wait_for_publish(60)
         except (RuntimeError, ValueError):
             return False
         return info.is_published() and not self.ended.is_set()
@@ -102,7 +102,7 @@ class Session:
     def close(self):
         if not self.ended.is_set():
             self.client.disconnect()
-            assert self.ended.wait(10)
+            assert self.ended.wait(60)
 
 
 def admits(port, folder, name):

@@ -6,6 +6,7 @@ import pathlib
 import queue
 import signal
 import subprocess
+import sys
 import time
 
 import jsonschema
@@ -13,6 +14,9 @@ import openapi
 import paho.mqtt.client as mqtt
 import pytest
 import requests
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from harness import wait_until  # noqa: E402
 
 BIN = pathlib.Path(os.environ.get("EVP_BIN_DIR", pathlib.Path(__file__).parents[3] / "build/dev/bin"))
 ME = "v1/devices/me/"
@@ -43,7 +47,7 @@ class Backend:
             self.process = subprocess.Popen(
                 [BIN / "evp-backend", "--data", self.data, "--listen", self.listen, "--mqtt-listen", "127.0.0.1:0",
                  "--log-level", self.log_level, *self.flags], stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (self.data / "ready.json").exists():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, "not ready: " + self.log.read_text()
@@ -59,7 +63,7 @@ class Backend:
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(20) == 0, self.log.read_text()
+            assert self.process.wait(60) == 0, self.log.read_text()
 
     def kill(self):
         """As a power cut would end it."""
@@ -71,7 +75,7 @@ class Backend:
         if body is not None:
             more["data"] = json.dumps(body)
         more.setdefault("verify", self.verify)
-        answer = self.session.request(method, self.url + path, timeout=30, **more)
+        answer = self.session.request(method, self.url + path, timeout=90, **more)
         openapi.check(method, path, answer, streamed=more.get("stream", False))
         return answer
 
@@ -90,6 +94,8 @@ class Backend:
 class Agent:
     """The public agent's order of things: CONNECT, four SUBSCRIBEs at QoS 0, status (QoS 1), states, GET 10000."""
 
+    patience = 30
+
     def __init__(self, address, name, credentials, protocol="EVP2-TB"):
         self.protocol, self.inbox, self.disconnected = protocol, queue.Queue(), queue.Queue()
         self.refused = queue.Queue()
@@ -105,7 +111,7 @@ class Agent:
         self.client.loop_start()
 
     def begin(self):
-        assert self.accepted.get(timeout=10) == 0
+        assert self.accepted.get(timeout=60) == 0
         for topic in ("attributes", "attributes/response/+", "rpc/request/+", "rpc/response/+"):
             self.client.subscribe(ME + topic, 0)
         info = ({"utsname": {"sysname": "Linux"}, "protocolVersion": "EVP1"} if self.protocol == "EVP1"
@@ -118,7 +124,7 @@ class Agent:
         self.client.publish(ME + "attributes/request/10000", "{}", 0)
         return self.wait("attributes/response/10000")
 
-    def wait(self, topic, timeout=10):
+    def wait(self, topic, timeout=60):
         """The next message on that topic; others before it are dropped."""
         deadline = time.monotonic() + timeout
         while True:
@@ -127,7 +133,8 @@ class Agent:
                 return json.loads(payload)
 
     def ask(self, body):
-        """Publishes a client-side RPC and waits for its answer, at most the 5 s that the public agent waits."""
+        """Publishes a client-side RPC and waits for its answer: longer than the 5 s that the public agent waits, for machines that
+        stand still now and then. Tests of devices that ask again set `patience`."""
         self.next_id += 1
         number = str(self.next_id)
         if callable(body):
@@ -135,7 +142,7 @@ class Agent:
             assert self.protocol == "EVP1" or check_schema(body), body
             body = json.dumps(body)
         self.client.publish(ME + "rpc/request/" + number, body, 0)
-        answer = self.wait("rpc/response/" + number, 5)
+        answer = self.wait("rpc/response/" + number, self.patience)
         assert self.protocol == "EVP1" or check_schema(answer), answer
         return answer
 
@@ -157,6 +164,18 @@ class Agent:
 
 
 LOCAL = {"type": "LOCAL"}
+
+
+def audited(backend, wanted, path="/v1/audit?limit=1000"):
+    """The first record that wanted() likes, of those that are there once it is: refusals are written a moment later."""
+    return wait_until(lambda: next((r for r in backend.ok("GET", path)["records"] if wanted(r)), None), what="a record of the audit")
+
+
+def stay_within_a_day(seconds=120):
+    """Bytes are counted by days of UTC: a test that must not see one end waits where it is about to."""
+    left = 86_400 - time.time() % 86_400
+    if left < seconds:
+        time.sleep(left + 1)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ def exchange(method, url, body=b"", headers=(), host=None):
     if method == "PUT":
         head.append(f"Content-Length: {len(body)}")
     head += ["Connection: close", "User-Agent: NuttX/6.xx.x (; http://www.nuttx.org/)"]
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as s:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as s:
         s.sendall(("\r\n".join(head) + "\r\n\r\n").encode() + body)
         answer = b""
         while piece := s.recv(65536):

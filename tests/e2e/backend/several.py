@@ -158,7 +158,7 @@ def replicas(tmp_path):
         b.stop()
 
 
-def wait_for(condition, timeout=20):
+def wait_for(condition, timeout=60):
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline

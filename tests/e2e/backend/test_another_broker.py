@@ -31,7 +31,7 @@ def test_grants_pushes_and_a_block_work_as_on_mosquitto(broker, replicas):
     b.ok("PUT", "/v1/devices/cam-1/configuration/up/x", {"value": "1"})
     assert agent.wait("attributes") == {"configuration/up/x": "1"}
     b.ok("POST", "/v1/devices/cam-1/block")
-    agent.disconnected.get(timeout=10)
+    agent.disconnected.get(timeout=60)
     wait_for(lambda: not b.ok("GET", "/v1/devices/cam-1")["online"])
     agent.close()
 

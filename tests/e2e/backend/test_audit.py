@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import requests
-from conftest import LOCAL, Backend
+from conftest import LOCAL, Backend, audited
 from test_process import evpctl
 
 DOCS = pathlib.Path(__file__).parents[3] / "docs/audit.md"
@@ -114,12 +114,7 @@ def test_changes_refusals_and_grants_are_told_with_their_actor_and_peer(own):
     assert requests.get(own.url + "/v1/devices", headers={"Authorization": "Bearer wrong"}, timeout=10).status_code == 401
 
     def find(**wanted):
-        for _ in range(100):  # refusals are written a moment later
-            rows = own.ok("GET", "/v1/audit?limit=1000")["records"]
-            found = [r for r in rows if all(r[k] == v for k, v in wanted.items())]
-            if found:
-                return found[0]
-        raise AssertionError((wanted, rows))
+        return audited(own, lambda r: all(r[k] == v for k, v in wanted.items()))
 
     grant = find(action="grant.put", outcome="ok")
     assert grant["actor"] == "device asks" and grant["objectName"] == "default/asks/up/a.jpg" and grant["peer"] == ""

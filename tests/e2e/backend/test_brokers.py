@@ -136,7 +136,7 @@ def test_a_session_that_reappears_at_another_broker_ends_the_elder_one_and_is_ne
         place = (place + 1 + move // 4 % 2) % 3
         newer = site.agent("cam-1", site.brokers[place])
         began = time.monotonic()
-        elder.disconnected.get(timeout=20)
+        elder.disconnected.get(timeout=60)
         ended_after.append(time.monotonic() - began)
         assert newer.token(f"{move}.jpg")["status"] == "ok"
         assert newer.disconnected.empty()
@@ -144,8 +144,9 @@ def test_a_session_that_reappears_at_another_broker_ends_the_elder_one_and_is_ne
         elder = newer
     assert kept(elder), "nobody ends the last one"
     assert all(site.online_at(b, "cam-1") for b in site.backends)
-    ended = [metric(b, "evp_elder_sessions_ended_total")[""] for b in site.backends]
-    assert sorted(ended) == [0, 30], "one of the backends does it, for all"
+    ended = lambda: [metric(b, "evp_elder_sessions_ended_total")[""] for b in site.backends]
+    wait_for(lambda: sum(ended()) >= 30)  # counted when all brokers have said that it is done
+    assert sorted(ended()) == [0, 30], "one of the backends does it, for all"
     print(f"\n30 elder sessions ended, after {sorted(ended_after)[15] * 1000:.0f} ms (median), {max(ended_after) * 1000:.0f} ms at most")
 
 
@@ -153,11 +154,12 @@ def test_elder_sessions_end_also_when_the_backend_that_ends_them_has_died(site):
     site.make_devices("cam-1")
     first = site.agent("cam-1", site.brokers[0])
     second = site.agent("cam-1", site.brokers[1])
-    first.disconnected.get(timeout=20)
-    ended = [metric(b, "evp_elder_sessions_ended_total")[""] for b in site.backends]
-    site.backends[ended.index(1)].kill()
+    first.disconnected.get(timeout=60)
+    ended = lambda: [metric(b, "evp_elder_sessions_ended_total")[""] for b in site.backends]
+    wait_for(lambda: sum(ended()) == 1)
+    site.backends[ended().index(1)].kill()
     third = site.agent("cam-1", site.brokers[2])
-    second.disconnected.get(timeout=30)
+    second.disconnected.get(timeout=60)
     assert third.token("a.jpg")["status"] == "ok" and kept(third)
 
 
@@ -169,6 +171,7 @@ def test_a_killed_broker_costs_its_devices_a_reconnect_and_others_nothing(site):
     victim.kill()
     servers = site.balancer.servers
     wait_for(lambda: servers()["devices/2"][0] == "DOWN")
+    wait_for(lambda: sum(not a.disconnected.empty() for a in agents.values()) >= 3)
     lost = [name for name, a in agents.items() if not kept(a, 0.2)]
     assert len(lost) == 3, "who was there, and nobody else"
     for name in set(names) - set(lost):
@@ -185,7 +188,7 @@ def test_a_killed_broker_costs_its_devices_a_reconnect_and_others_nothing(site):
     began = time.monotonic()
     told = b.ok("POST", "/v1/devices/cam-0/block")
     assert victim.address in told["brokerError"]["message"], told
-    agents["cam-0"].disconnected.get(timeout=20)
+    agents["cam-0"].disconnected.get(timeout=60)
     print(f"\nblocked while one broker is away: {(time.monotonic() - began) * 1000:.0f} ms")
 
     victim.start()
@@ -193,7 +196,7 @@ def test_a_killed_broker_costs_its_devices_a_reconnect_and_others_nothing(site):
         wait_for(lambda: replica.ok("GET", "/healthz")["status"] == "ok")
     b.ready["mqtt"] = victim.mqtt
     refused = b.agent("cam-0", site.credentials["cam-0"])
-    assert refused.refused.get(timeout=10) != 0, "the broker has learnt what it missed"
+    assert refused.refused.get(timeout=60) != 0, "the broker has learnt what it missed"
     refused.close()
     home = site.agent("cam-1", victim)
     assert home.token("home.jpg")["status"] == "ok"
@@ -203,7 +206,7 @@ def test_a_killed_broker_costs_its_devices_a_reconnect_and_others_nothing(site):
 def test_a_broker_that_is_away_at_the_start_does_not_hold_up_a_backend(site, replicas):
     site.brokers[2].kill()
     late = replicas(*site.flags)
-    assert late.ok("GET", "/healthz")["brokers"] == {"connected": 2, "all": 3}
+    wait_for(lambda: late.ok("GET", "/healthz")["brokers"] == {"connected": 2, "all": 3})
     site.brokers[2].start()
     wait_for(lambda: late.ok("GET", "/healthz")["status"] == "ok")
 
@@ -218,14 +221,14 @@ def test_observers_at_each_broker_hear_of_each_finished_upload(tmp_path, databas
         agent = site.agent("cam-1", site.brokers[0])
         grants = [upload(agent, "0.jpg")]
         for o in heard:
-            wait_for(lambda: o.heard == grants)
+            wait_for(lambda: o.uploads() == grants)
         site.relay.cut()
         grants += [upload(agent, f"{n}.jpg") for n in (1, 2, 3)]
         for o in (heard[0], heard[2]):
-            wait_for(lambda: o.heard == grants)
-        assert heard[1].heard == grants[:1]
+            wait_for(lambda: o.uploads() == grants)
+        assert heard[1].uploads() == grants[:1]
         site.relay.pass_on()
-        wait_for(lambda: list(dict.fromkeys(heard[1].heard)) == grants)  # at least once, in order
+        wait_for(lambda: heard[1].uploads() == grants)
         for o in heard:
             o.client.disconnect()
             o.client.loop_stop()
@@ -243,4 +246,8 @@ class Observer:
         self.client.on_message = lambda c, u, m: self.heard.append(m.topic.rsplit("/", 1)[1])
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
-        self.ready.get(timeout=10)
+        self.ready.get(timeout=60)
+
+    def uploads(self):
+        """In order; each may be told more than once."""
+        return list(dict.fromkeys(self.heard))

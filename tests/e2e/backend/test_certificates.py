@@ -43,7 +43,7 @@ def test_a_revoked_certificate_ends_at_once_at_all_backends_and_the_others_go_on
         assert session.code == 0 and session.lives()
         began = time.monotonic()
         revoke(a, "cam-1", stolen)
-        assert session.ended.wait(20)
+        assert session.ended.wait(60)
         took.append(time.monotonic() - began)
         for backend in (a, b):
             assert not admits(mqtt_port(backend), folder, f"stolen-{i}")
@@ -56,11 +56,12 @@ def test_a_revoked_certificate_ends_at_once_at_all_backends_and_the_others_go_on
     other.close()
 
     # A broker that was started anew, and then a backend: neither lets it in.
-    (broker,) = subprocess.run(["pgrep", "-P", str(b.process.pid), "mosquitto"], capture_output=True, text=True).stdout.split()
+    brokers = lambda: subprocess.run(["pgrep", "-P", str(b.process.pid), "mosquitto"], capture_output=True, text=True).stdout.split()
+    (broker,) = brokers()
     os.kill(int(broker), signal.SIGKILL)
-    wait_for(lambda: b.rest("GET", "/healthz").status_code != 200)
-    wait_for(lambda: b.rest("GET", "/healthz").status_code == 200)
-    assert admits(mqtt_port(b), folder, "kept") and not admits(mqtt_port(b), folder, "stolen-0")
+    wait_for(lambda: brokers() not in ([], [broker]))  # not by /healthz: that may be good again before we have looked
+    wait_for(lambda: admits(mqtt_port(b), folder, "kept") and b.rest("GET", "/healthz").ok)
+    assert not admits(mqtt_port(b), folder, "stolen-0")
     b.stop()
     b.start()
     assert admits(mqtt_port(b), folder, "kept") and not admits(mqtt_port(b), folder, "stolen-0")
@@ -116,7 +117,7 @@ def test_brokers_that_are_shared_keep_the_list_whichever_is_started_anew(folder,
         session = Session(brokers[1].tls_port, folder, "stolen")
         assert session.code == 0
         revoke(a, "cam-1", stolen)
-        assert session.ended.wait(20)
+        assert session.ended.wait(60)
         for again in (brokers[0], brokers[1], a):
             if again is a:
                 a.kill()
@@ -144,7 +145,8 @@ class Issuer:
     def revoke(self, name):
         serial = openssl("x509", "-noout", "-serial", "-in", self.folder / f"{name}.pem", text=True).strip().removeprefix("serial=")
         with open(self.index, "a") as index:
-            index.write(f"R\t361123181131Z\t261123181131Z\t{serial}\tunknown\t/CN={name}\n")
+            an_hour_ago, later = (time.strftime("%y%m%d%H%M%SZ", time.gmtime(time.time() + s)) for s in (-3600, 86_400))
+            index.write(f"R\t{later}\t{an_hour_ago}\t{serial}\tunknown\t/CN={name}\n")
 
     def write_list(self, file, *form):
         fresh = self.folder / "fresh.crl"
@@ -174,12 +176,12 @@ def test_a_list_of_the_operators_issuer_is_heeded_whenever_it_changes(folder, re
     session, kept = Session(mqtt_port(a), folder, "cam-2", "cam-2"), Session(mqtt_port(a), folder, "cam-3", "cam-3")
     fleet.revoke("cam-2")
     fleet.write_list(file, "-outform", "DER")
-    assert session.ended.wait(30) and not admits(mqtt_port(a), folder, "cam-2")
+    assert session.ended.wait(60) and not admits(mqtt_port(a), folder, "cam-2")
     assert kept.lives() and of_list(a, "evp_revocation_list_entries") == 2
 
     other.write_list(file)  # which has revoked nothing, and has no say
     wait_for(lambda: of_list(a, "evp_revocation_list_good") == 0)
-    assert "its issuer is none of those" in a.log.read_text()
+    wait_for(lambda: "its issuer is none of those" in a.log.read_text())
     assert not any(admits(mqtt_port(a), folder, name) for name in ("cam-1", "cam-2")) and kept.lives()
     kept.close()
     a.stop()

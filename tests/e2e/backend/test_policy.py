@@ -1,7 +1,7 @@
 """Policies through the real backend and MQTT: what a device may use, how much, and that a second replica obeys at once."""
 
 import requests
-from conftest import LOCAL
+from conftest import LOCAL, stay_within_a_day
 from several import Broker, database, postgresql, replicas, wait_for  # noqa: F401: fixtures
 
 
@@ -17,7 +17,7 @@ def refusal(answer):
 def upload(agent, name, data, **more):
     grant = agent.token(name, size=str(len(data)), accept=["report/1"], **more)
     assert grant["status"] == "ok", grant
-    stored = requests.put(grant["URL"], data=data, headers=grant.get("headers") or {}, timeout=10)
+    stored = requests.put(grant["URL"], data=data, headers=grant.get("headers") or {}, timeout=60)
     assert stored.ok, stored.text
     done = {"grantId": grant["grantId"], "result": "done", "httpStatus": stored.status_code, "bytes": str(len(data))}
     return agent.evp_d2c("transfer-report", done), grant
@@ -58,6 +58,7 @@ def test_from_nothing_to_a_policy_that_works(backend, agents):
 
 
 def test_grants_of_a_minute_and_bytes_of_a_day_end(backend, agents):
+    stay_within_a_day()
     agent = agents("meter-1")
     agent.begin()
     put(backend, "/v1/devices/meter-1/policy", bytesPerDay=1000)
@@ -130,6 +131,7 @@ def test_a_change_at_one_replica_is_obeyed_by_the_other_for_the_next_grant(tmp_p
             put(b, "/v1/policy", maxSize=20)
             # What forbids counts at once; what allows, when whoever answers has heard of it.
             wait_for(lambda: agent.token(f"{round_}", size="11", accept=["report/1"])["status"] == "ok")
+        stay_within_a_day()
         put(a, "/v1/devices/cam-1/policy", bytesPerDay=40)
         answers = [agent.token(f"d{i}", size="10", accept=["report/1"]) for i in range(8)]
         assert [x["status"] for x in answers] == ["ok"] * 4 + ["error"] * 4, answers

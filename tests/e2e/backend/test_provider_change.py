@@ -166,7 +166,7 @@ def test_a_storage_that_fails_is_left_by_itself_and_a_restart_in_between_changes
     assert not fleet.upload(canary, "2.jpg")[1]
 
     began = time.monotonic()
-    wait_until(lambda: fleet.b.ok("GET", CHANGE)["state"] == "fallen back", 20, "the fall-back")
+    wait_until(lambda: fleet.b.ok("GET", CHANGE)["state"] == "fallen back", what="the fall-back")
     print(f"\nfallen back {time.monotonic() - began:.2f} s after the report")
     gone = fleet.b.ok("GET", CHANGE)
     assert gone["reason"] == "3 of the last 4 uploads to nginx failed, more than 25 in a hundred; to default 0 of 1"
@@ -174,7 +174,7 @@ def test_a_storage_that_fails_is_left_by_itself_and_a_restart_in_between_changes
     assert done and not fleet.nginx.signed(token)
     records = [r for r in fleet.b.ok("GET", "/v1/audit?object=default")["records"] if r["action"] == "service.fall-back"]
     assert [(r["actor"], r["outcome"], r["detail"]) for r in records] == [("system", "ok", "to=nginx percent=20 errors=3/4")]
-    assert "falls back by itself" in fleet.b.log.read_text()
+    wait_until(lambda: "falls back by itself" in fleet.b.log.read_text(), what="the line of the log")
     assert fleet.metric("evp_provider_fall_backs_total") == 1
     assert fleet.metric('evp_provider_changes{state="fallen_back"}') == 1
 
@@ -210,12 +210,12 @@ def test_the_backend_copies_what_the_old_storage_verified_and_devices_notice_not
         assert done and not fleet.nginx.signed(token)
         return copied()["copied"] >= 3
 
-    wait_until(one_more, 30, "three copies")
+    wait_until(one_more, 90, "three copies")
     files = sorted((fleet.nginx.objects / device / "up").iterdir())
     assert len(files) >= 3 and {f.read_bytes() for f in files} == {b"12345"}
     fleet.nginx.relay.cut()
     failed = lambda: fleet.upload(device, f"cut-{time.monotonic_ns()}.jpg")[1] and copied()["failed"] >= 1
-    wait_until(failed, 30, "a copy that fails")
+    wait_until(failed, 90, "a copy that fails")
     assert fleet.b.ok("GET", CHANGE)["state"] == "running"
     assert {r["state"] for r in fleet.b.ok("GET", "/v1/uploads")["uploads"]} == {"verified"}
     fleet.nginx.relay.pass_on()
@@ -228,7 +228,7 @@ def test_a_replica_that_has_not_heard_of_the_way_back_grants_nothing_by_the_othe
     a.ok("POST", SERVICES, nginx.service("nginx"))
     a.ok("PUT", CHANGE, {"to": "nginx", "percent": 100})
     credentials = a.make_device("cam-1")
-    wait_until(lambda: b.rest("GET", "/v1/devices/cam-1").ok, 20, "the device at the other")
+    wait_until(lambda: b.rest("GET", "/v1/devices/cam-1").ok, 60, "the device at the other")
     agent = b.agent("cam-1", credentials)
     agent.begin()
     ask = {"accept": ["report/1"], "size": "5"}
@@ -240,7 +240,7 @@ def test_a_replica_that_has_not_heard_of_the_way_back_grants_nothing_by_the_othe
     assert database.psql("SELECT service_name, asked_service FROM uploads ORDER BY grant_id") == ["nginx|default", "default|"]
 
     a.ok("PUT", CHANGE, {"to": "nginx", "percent": 100})
-    wait_until(lambda: nginx.signed(agent.token("c.jpg", **ask)), 20, "the beginning at the other")
+    wait_until(lambda: nginx.signed(agent.token("c.jpg", **ask)), 60, "the beginning at the other")
     began = time.monotonic()
     a.ok("POST", CHANGE + "/back")
     assert not nginx.signed(agent.token("d.jpg", **ask)), "told or not: the call has returned"

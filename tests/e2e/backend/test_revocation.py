@@ -127,7 +127,7 @@ def test_no_grant_is_committed_after_the_block_of_a_device_and_its_session_ends(
         wait_for(lambda: asker.last("ok"))
         began = time.monotonic()
         a.ok("POST", "/v1/devices/cam-b/block")
-        asker.agent.disconnected.get(timeout=10)
+        asker.agent.disconnected.get(timeout=60)
         ended.append(time.monotonic() - began)
         asker.close()
         assert grants_after_block(database, "device.block", ["device cam-b"]) == 0
@@ -144,11 +144,11 @@ def test_a_key_that_is_revoked_at_one_is_refused_by_the_other(database, pair):
         made = a.ok("POST", "/v1/api-keys", {"name": "short", "role": "viewer"})
         fields = {"Authorization": "Bearer " + made["key"]}
         with requests.Session() as session:
-            ask = lambda: session.get(b.url + "/v1/caller", headers=fields, timeout=5).status_code  # noqa: E731
+            ask = lambda: session.get(b.url + "/v1/caller", headers=fields, timeout=30).status_code  # noqa: E731
             wait_for(lambda: ask() == 200)
             began = time.monotonic()
             a.ok("DELETE", "/v1/api-keys/" + made["id"])
-            assert requests.get(a.url + "/v1/caller", headers=fields, timeout=5).status_code == 401
+            assert requests.get(a.url + "/v1/caller", headers=fields, timeout=30).status_code == 401
             wait_for(lambda: ask() == 401)
             times.append(time.monotonic() - began)
     print(f"\nAPI key: refused by the other after {told(times)}")
@@ -172,7 +172,7 @@ def test_a_block_of_one_that_died_before_it_could_tell_is_found_in_the_database(
 
 def ask_both(a, method, path):
     """Until a backend that has just started is known to the other."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         answer = a.ok(method, path)
         if len(answer["replicas"]) == 2:
@@ -223,13 +223,13 @@ def test_one_that_is_silent_is_named_and_one_that_has_ended_is_not(database, rep
         silent = answer["replicas"][1]
         assert silent["id"] == known["id"] and silent["answered"] is False and "withinMillis" not in silent, answer
         relay.pass_on()
-        wait_for(lambda: a.ok("POST", drill)["replicas"][1]["answered"], 30)
+        wait_for(lambda: a.ok("POST", drill)["replicas"][1]["answered"])
         b.process.send_signal(signal.SIGSTOP)  # a machine that hangs
         blocked = a.ok("POST", "/v1/storage-access-services/default/block?replicas=true")
         assert blocked["blocked"] is True and "drill" not in blocked
         assert [r["answered"] for r in blocked["replicas"]] == [True, False]
         os.kill(b.process.pid, signal.SIGCONT)
-        wait_for(lambda: b.ok("GET", "/v1/storage-access-services/default")["blocked"], 30)
+        wait_for(lambda: b.ok("GET", "/v1/storage-access-services/default")["blocked"])
         b.stop()
         wait_for(lambda: len(a.ok("POST", drill)["replicas"]) == 1)
     finally:

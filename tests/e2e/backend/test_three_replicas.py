@@ -38,7 +38,7 @@ class Fleet:
 
     def put(self, url):
         """Until the store has it: the backend behind the balancer may have just ended."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 status = exchange("PUT", url, b"12345")[0]
@@ -51,6 +51,7 @@ class Fleet:
     def work(self, name, credentials):
         self.backend.ready = {**self.backend.ready, "mqtt": self.where}
         agent = self.backend.agent(name, credentials)
+        agent.patience = 5  # as the public agent
         agent.begin()
         number = 0
         while not self.over.is_set():
@@ -89,7 +90,7 @@ def three(tmp_path, database, replicas):
 def progress(fleet, count=40):
     """Until so many further uploads are reported."""
     before = len(fleet.reported)
-    wait_for(lambda: len(fleet.reported) >= before + count, 60)
+    wait_for(lambda: len(fleet.reported) >= before + count, 120)
 
 
 def end_and_check_ledger(fleet, database):

@@ -23,11 +23,11 @@ class Client:
         self.client.on_disconnect = lambda c, u, rc: self.ended.put(rc)
         self.client.connect(backend.ready["mqtt"]["host"], backend.ready["mqtt"]["port"])
         self.client.loop_start()
-        self.status = self.accepted.get(timeout=10)
+        self.status = self.accepted.get(timeout=60)
 
     def subscribe(self, pattern):
         self.client.subscribe(pattern, 1)
-        return self.granted.get(timeout=10)
+        return self.granted.get(timeout=60)
 
     def close(self):
         self.client.disconnect()
@@ -60,7 +60,7 @@ def test_an_observer_hears_of_finished_uploads_at_qos_1(backend, agents, observe
     for client, devices in ((all_of_them, ("top-1", "top-2")), (one, ("top-2",))):
         for device in devices:
             for state in ("verified", "failed"):
-                topic, qos, told = client.inbox.get(timeout=10)
+                topic, qos, told = client.inbox.get(timeout=60)
                 assert qos == 1 and topic == f"evp/uploads/{device}/{told['grantId']}" and told["state"] == state
                 del told["sequence"]
                 assert told == backend.ok("GET", "/v1/uploads/" + told["grantId"])
@@ -72,7 +72,7 @@ def test_an_observer_can_do_nothing_else(backend, agents, observers):
     for pattern in ("#", "evp/#", "evp/+/x/y", "evp/devices/#", "evp/to/#", "$share/g/evp/uploads/#", "v1/devices/me/#"):
         assert observer.subscribe(pattern) == 128, pattern
     assert observer.subscribe("evp/uploads/#") == 1
-    observer.client.publish("evp/uploads/x/y", "{}", 1).wait_for_publish(5)
+    observer.client.publish("evp/uploads/x/y", "{}", 1).wait_for_publish(60)
     with pytest.raises(queue.Empty):
         observer.inbox.get(timeout=0.5)
 
@@ -98,7 +98,7 @@ def test_no_device_can_read_or_write_the_topic(backend, agents, observers):
     agent = agents("top-3")
     agent.begin()
     made = upload(agent, "f")
-    assert observer.inbox.get(timeout=10)[2]["grantId"] == made, "and not what the device said"
+    assert observer.inbox.get(timeout=60)[2]["grantId"] == made, "and not what the device said"
     assert spy.inbox.empty()
     spy.close()
 
@@ -119,7 +119,7 @@ def test_what_could_not_be_told_before_a_kill_is_told_after_it(tmp_path, observe
     made.append(upload(agent, "b"))
     heard = []
     while made[1] not in heard:
-        heard.append(observer.inbox.get(timeout=10)[2]["grantId"])
+        heard.append(observer.inbox.get(timeout=60)[2]["grantId"])
     assert heard[-1] == made[1] and set(heard) <= set(made)
     agent.close()
     b.stop()

@@ -12,7 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 V4, V5 = paho.MQTTv311, paho.MQTTv5
-LIMIT = 10  # seconds until a test that waits for something that must come gives up
+LIMIT = 60  # seconds until a test that waits for something that must come gives up
 
 
 class Refused(Exception):

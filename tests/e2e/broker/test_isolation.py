@@ -101,7 +101,7 @@ def test_replicas_of_the_backend_share_what_devices_send(broker, backend, device
     heard = [backend.receive() for _ in range(20)]
     assert heard == [("evp/devices/a/telemetry", str(i)) for i in range(20)]
     shares = [0, 0]
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while sum(shares) < 20 and time.monotonic() < end:
         for i, r in enumerate(replicas):
             if not r.messages.empty():
@@ -137,7 +137,7 @@ def test_a_will_set_free_by_a_take_over_reaches_nobody(device, nothing_reached, 
     assert b.subscribe(VIEW + "#", 1)
     first = device("a", version=version, will=will(topic))
     second = device("a", version=version, client_id="a" if same_client_id else "x")
-    assert first.closed.wait(10)
+    assert first.closed.wait(60)
     nothing_reached(b, "b")
     backend_heard_nothing(b)
     nothing_reached(second, "a")
@@ -168,11 +168,14 @@ def test_the_will_attacks_work_where_nothing_prevents_them(plain_broker, peers):
     assert b.receive() == (VIEW + "1", "last words")
     first = Peer(plain_broker.port, "a", version=V5, will=will(VIEW + "2")).connect()
     peers.append(Peer(plain_broker.port, "a", version=V5).connect())
-    assert b.receive() == (VIEW + "2", "last words") and first.closed.wait(10)
-    begun = time.monotonic()
-    Peer(plain_broker.port, "c", version=V5, will=will(VIEW + "3", delay=1), expiry=60).connect().die()
-    assert b.receive() == (VIEW + "3", "last words")
-    assert time.monotonic() - begun < 3, "test_a_delayed_will_reaches_nobody waits too short"
+    assert b.receive() == (VIEW + "2", "last words") and first.closed.wait(60)
+    took = []
+    while not took or min(took) >= 3 and len(took) < 3:  # a machine that stands still for a moment delays one of them
+        begun = time.monotonic()
+        Peer(plain_broker.port, "c", version=V5, will=will(VIEW + "3", delay=1), expiry=60).connect().die()
+        assert b.receive() == (VIEW + "3", "last words")
+        took.append(time.monotonic() - begun)
+    assert min(took) < 3, "test_a_delayed_will_reaches_nobody waits too short"
     Peer(plain_broker.port, "d").connect().publish(VIEW + "4", "kept", retain=True)
     late = Peer(plain_broker.port, "e").connect()
     peers.append(late)

@@ -15,7 +15,7 @@ def test_a_blocked_device_is_disconnected_at_once_and_refused_after(backend, dev
         a = device("a", client_id=client_id, version=version)
         begun = time.monotonic()
         backend.set("a", "token-a", "b")
-        assert a.closed.wait(10)
+        assert a.closed.wait(60)
         times.append((a.closed_at - begun) * 1000)
         if version == V5:
             assert a.reason == 0x98  # administrative action
@@ -33,7 +33,7 @@ def test_a_blocked_device_is_disconnected_at_once_and_refused_after(backend, dev
 def test_removing_and_kicking_disconnect(backend, device, lines):
     a = device("a")
     assert backend.control(*lines) == "ok"
-    assert a.closed.wait(10)
+    assert a.closed.wait(60)
     if lines == ["kick a"]:
         device("a")
     else:
@@ -44,7 +44,7 @@ def test_removing_and_kicking_disconnect(backend, device, lines):
 def test_a_new_token_ends_the_session_of_the_old_one(broker, backend, device, peers):
     a = device("a")
     backend.set("a", "token-new")
-    assert a.closed.wait(10)
+    assert a.closed.wait(60)
     with pytest.raises(Refused):
         device("a")
     peers.append(Peer(broker.port, "a", "a", "token-new").connect())
@@ -59,5 +59,5 @@ def test_telling_the_same_again_disturbs_nobody(backend, device, nothing_reached
 def test_a_device_that_is_named_like_anothers_client_id_can_connect(backend, device, broker, peers):
     squatter = device("b", client_id="c")
     backend.set("c", "token-c")
-    assert squatter.closed.wait(10)
+    assert squatter.closed.wait(60)
     peers.append(Peer(broker.port, "c", "c", "token-c").connect())

@@ -42,7 +42,7 @@ def ok(backend, folder, method, path, body=None):
 
 
 def enrol(backend, folder, **body):
-    return requests.post(backend.url + "/v1/enroll", json=body, verify=folder / "server-ca.pem", timeout=10)
+    return requests.post(backend.url + "/v1/enroll", json=body, verify=folder / "server-ca.pem", timeout=60)
 
 
 def test_a_token_becomes_a_certificate_and_the_certificate_a_connection(backend, folder):
@@ -78,19 +78,19 @@ def test_est_clients_get_the_same(backend, folder):
     lines = pem.split("-----")[2]
     url = backend.url + "/.well-known/est/"
     ca = folder / "server-ca.pem"
-    answer = requests.post(url + "simpleenroll", data=lines, auth=("device", token), verify=ca, timeout=10,
+    answer = requests.post(url + "simpleenroll", data=lines, auth=("device", token), verify=ca, timeout=60,
                            headers={"Content-Type": "application/pkcs10"})
     assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("application/pkcs7-mime"), answer.text
     (folder / "est.p7").write_bytes(base64.b64decode(answer.text))
     openssl("pkcs7", "-inform", "DER", "-in", folder / "est.p7", "-print_certs", "-out", folder / "est.pem")
-    (folder / "est-ca.p7").write_bytes(base64.b64decode(requests.get(url + "cacerts", verify=ca, timeout=10).text))
+    (folder / "est-ca.p7").write_bytes(base64.b64decode(requests.get(url + "cacerts", verify=ca, timeout=60).text))
     openssl("pkcs7", "-inform", "DER", "-in", folder / "est-ca.p7", "-print_certs", "-out", folder / "est-ca.pem")
     openssl("verify", "-CAfile", folder / "est-ca.pem", folder / "est.pem")
     name = subprocess.run(["openssl", "x509", "-noout", "-subject", "-nameopt", "multiline", "-in", folder / "est.pem"], check=True,
                           capture_output=True, text=True).stdout.split("=")[-1].strip()
     assert name.startswith("device-")
     assert name in [d["id"] for d in ok(backend, folder, "GET", "/v1/devices")["devices"]]
-    refused = requests.post(url + "simpleenroll", data=lines, auth=("device", "wrong"), verify=ca, timeout=10)
+    refused = requests.post(url + "simpleenroll", data=lines, auth=("device", "wrong"), verify=ca, timeout=60)
     assert refused.status_code == 401
 
 
@@ -108,21 +108,21 @@ def test_a_runtime_enrols_itself_and_uploads(backend, folder):
     del runtime.env["EVP_MQTT_USERNAME"], runtime.env["EVP_MQTT_PASSWORD"]
     runtime.start()
     online = lambda: any(d["id"] == "fresh" and d["online"] for d in ok(backend, folder, "GET", "/v1/devices")["devices"])
-    wait_until(online, 30, "the device's first connection")
+    wait_until(online, 60, "the device's first connection")
     kept = folder / "device/identity/device.pem"
     assert kept.stat().st_mode & 0o077 == 0 and b"PRIVATE KEY" in kept.read_bytes()
     before = kept.read_bytes()
 
     backend.ok("PUT", "/v1/devices/fresh/deployment", json.loads((SOURCE / "examples/camera/deployment.json").read_text()), verify=ca)
     status = lambda: ((ok(backend, folder, "GET", "/v1/devices/fresh/state")["deploymentStatus"] or {}).get("instances", {}).get("camera", {}).get("status"))
-    wait_until(lambda: status() == "ok", 40, "the start of the camera")
+    wait_until(lambda: status() == "ok", 90, "the start of the camera")
     said = ok(backend, folder, "POST", "/v1/devices/fresh/commands/camera/take-picture", {"params": {}, "timeLimit": "PT40S"})["response"]
     assert said["result"] == "success", said
     runtime.stop()
 
     token_file.unlink()  # it has served
     runtime.start()
-    wait_until(online, 30, "the device's return")
+    wait_until(online, 60, "the device's return")
     assert kept.read_bytes() == before
     assert len(ok(backend, folder, "GET", "/v1/devices/fresh/certificates")["certificates"]) == 1
     runtime.stop()

@@ -36,19 +36,19 @@ def test_queued_files_arrive_without_the_broker_and_are_confirmed_once_when_it_i
     assert made["offlineGrantDuration"] == "PT1H", made
     runtime = Runtime(folder / "device", backend, "cam-1", token,
                       {"EVP_MQTT_PORT": str(broker.port), "EVP_TRANSFERS": "1", "EVP_UPLOAD_RATE": str(3 * BYTES)})
-    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 60, "the start of the module")
+    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 120, "the start of the module")
 
     storage.hold()
     backend.call("POST", "/v1/devices/cam-1/commands/up/run",
                  {"params": {"count": FILES, "bytes": BYTES, "outstanding": FILES, "storage": "s3"}, "timeLimit": "PT1S"})
     rows = lambda: backend.ok("GET", "/v1/uploads?service=s3&limit=1000")["uploads"]
     kept = lambda: {r["object"] for r in rows() if r.get("offline")}
-    wait_until(lambda: len(kept()) == FILES - ORDINARY, 60, "a grant for each file that waits")
+    wait_until(lambda: len(kept()) == FILES - ORDINARY, 120, "a grant for each file that waits")
     names = kept()
     before = rows()
     assert len(before) == FILES and all(r["state"] == "issued" for r in before)
     journal = lambda: b"".join(f.read_bytes() for f in (runtime.data / "queue").glob("journal-*"))
-    wait_until(lambda: all(r["grantId"].encode() in journal() for r in before if r.get("offline")), 20, "the grants on the device")
+    wait_until(lambda: all(r["grantId"].encode() in journal() for r in before if r.get("offline")), what="the grants on the device")
 
     broker.cut()
     backend.process.kill()  # and its broker with it
@@ -60,13 +60,13 @@ def test_queued_files_arrive_without_the_broker_and_are_confirmed_once_when_it_i
     runtime.process.kill()
     assert len(there()) < len(names), "killed in the middle"
     runtime.start()
-    wait_until(lambda: there() == names, 90, "all files that have a grant")
+    wait_until(lambda: there() == names, 180, "all files that have a grant")
     assert not any(s in journal() for s in SECRETS)
 
     backend.start()
     broker.pass_on((backend.mqtt_host, backend.mqtt_port))
     done = lambda: {r["object"] for r in rows() if r["state"] == "verified"}
-    wait_until(lambda: len(done()) == FILES, 90, "every file in the ledger")
+    wait_until(lambda: len(done()) == FILES, 180, "every file in the ledger")
     after = rows()
     for name in names:
         (row,) = [r for r in after if r["object"] == name]  # granted once, used once

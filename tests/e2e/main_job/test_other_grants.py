@@ -37,14 +37,14 @@ def test_a_device_that_knows_no_vendor_executes_every_kind_of_grant(folder, doub
     for name, options, _ in services(doubles):
         backend.ok("POST", "/v1/storage-access-services", {"name": name, **options})
     runtime = Runtime(folder / "device", backend, "cam-1", token)
-    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 60, "the start of the module")
+    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 120, "the start of the module")
     for name, _, sizes in services(doubles):
         for count, size in enumerate(sizes, 1):
             backend.call("POST", "/v1/devices/cam-1/commands/up/run",
                          {"params": {"count": 1, "bytes": size, "outstanding": 1, "storage": name}})  # the ledger tells the end
             rows = lambda: backend.ok("GET", f"/v1/uploads?service={name}")["uploads"]
             ended = lambda: len(rows()) == count and all(r["state"] in ("verified", "failed") for r in rows())
-            wait_until(ended, 120, f"the upload of {size} bytes into {name}")
+            wait_until(ended, 240, f"the upload of {size} bytes into {name}")
             assert {r["state"] for r in rows()} == {"verified"}, rows()
             row = next(r for r in rows() if r["sizeBytes"] == size)
             if size == SMALL:  # in one piece: the ledger has the file's digest, not that of the form around it

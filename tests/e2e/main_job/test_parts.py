@@ -23,12 +23,12 @@ def test_a_large_file_arrives_in_parts_in_each_storage(folder, rgw):
                {"type": "AWS", "name": "s3", "endpoint": rgw["RGW_HTTP"], "accessKeyId": rgw["RGW_ACCESS_KEY"],
                 "secretAccessKey": rgw["RGW_SECRET_KEY"], "bucket": "parts"})
     runtime = Runtime(folder / "device", backend, "cam-1", token)
-    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 60, "the start of the module")
+    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 120, "the start of the module")
     for storage in ("default", "s3"):
         backend.call("POST", "/v1/devices/cam-1/commands/up/run",
                      {"params": {"count": 1, "bytes": BYTES, "outstanding": 1, "storage": storage}})  # the ledger tells the end
         rows = lambda: backend.ok("GET", f"/v1/uploads?service={storage}")["uploads"]
-        wait_until(lambda: rows() and rows()[0]["state"] in ("verified", "failed"), 120, f"the upload into {storage}")
+        wait_until(lambda: rows() and rows()[0]["state"] in ("verified", "failed"), 240, f"the upload into {storage}")
         assert rows()[0]["state"] == "verified", rows()[0]
         assert rows()[0]["sizeBytes"] == BYTES and len(rows()) == 1
     sent = next(runtime.workspace("up").rglob("*.bin")).read_bytes()

@@ -32,12 +32,12 @@ def test_the_runtimes_uploads_are_verified_by_their_checksum(folder, rgw):
                {"type": "AWS", "name": "s3", "provider": "ceph", "endpoint": rgw["RGW_HTTP"], "accessKeyId": writer[0], "secretAccessKey": writer[1],
                 "bucket": "drop", "headers": {"x-amz-acl": "bucket-owner-full-control"}, "verify": "put-checksum"})
     runtime = Runtime(folder / "device", backend, "cam-1", token)
-    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 60, "the start of the module")
+    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 120, "the start of the module")
     for storage in ("default", "s3"):
         backend.call("POST", "/v1/devices/cam-1/commands/up/run",
                      {"params": {"count": 3, "bytes": BYTES, "outstanding": 1, "storage": storage}})  # the ledger tells the end
         rows = lambda: backend.ok("GET", f"/v1/uploads?service={storage}")["uploads"]
-        wait_until(lambda: len(rows()) == 3 and all(r["state"] in ("verified", "failed") for r in rows()), 120, f"the uploads into {storage}")
+        wait_until(lambda: len(rows()) == 3 and all(r["state"] in ("verified", "failed") for r in rows()), 240, f"the uploads into {storage}")
         sent = {hashlib.sha256(f.read_bytes()).hexdigest() for f in runtime.workspace("up").rglob("*.bin")}
         for row in rows():
             assert row["state"] == "verified" and row["verify"] == "put-checksum", row

@@ -10,7 +10,7 @@ BYTES = 6 << 20
 
 def evpctl(data, *more):
     done = subprocess.run([BIN / "evpctl", "runtime", "status", "--data-dir", data, *more], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=30)
+                          timeout=90)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -21,7 +21,7 @@ def test_it_shows_queue_transfers_and_failures_but_no_url(folder):
     backend.ok("POST", "/v1/storage-access-services", {"type": "LOCAL"})
     assert evpctl(folder / "device")[0] == 3, "nobody is there yet"
     runtime = Runtime(folder / "device", backend, "cam-1", token, {"EVP_TRANSFERS": "1", "EVP_UPLOAD_RATE": str(2 << 20)})
-    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 60, "the start of the module")
+    wait_until(lambda: backend.instance_status("cam-1", "up") == "ok", 120, "the start of the module")
 
     def status():
         code, text, why = evpctl(runtime.data)
@@ -34,28 +34,28 @@ def test_it_shows_queue_transfers_and_failures_but_no_url(folder):
 
     assert (runtime.data / "status.sock").stat().st_mode & 0o7777 == 0o600
     assert stat.S_ISSOCK((runtime.data / "status.sock").stat().st_mode)
-    idle = status()
+    idle = wait_until(lambda: (s := status())["connected"] and s, what="the connection")
     assert idle["connected"] and idle["transfers"] == [] and idle["queue"]["files"] == "0" and idle["queue"]["maxFiles"] == "10000"
 
     run("default")
 
     def moving():
         now = status()
-        return now if any(int(t["movedBytes"]) > 0 for t in now["transfers"]) else None
-    seen = wait_until(moving, 30, "a transfer that moves")
+        both = int(now["sinceStart"]["accepted"]) == 2
+        return now if both and any(int(t["movedBytes"]) > 0 for t in now["transfers"]) else None
+    seen = wait_until(moving, what="a transfer that moves")
     (transfer,) = seen["transfers"]
     assert transfer["instance"] == "up" and transfer["upload"] and transfer["totalBytes"] == str(BYTES)
     assert int(transfer["movedBytes"]) <= BYTES and transfer["name"]
-    assert int(seen["queue"]["files"]) in (1, 2) and int(seen["sinceStart"]["accepted"]) == 2
+    assert int(seen["queue"]["files"]) in (1, 2)
     text = json.dumps(seen)
     assert "http:" not in text and "/objects/" not in text and token not in text
 
-    wait_until(lambda: status()["sinceStart"]["succeeded"] == "2", 60, "both uploads")
-    done = status()
-    assert done["transfers"] == [] and done["queue"]["files"] == "0" and int(done["movedBytes"]) >= 2 * BYTES
+    done = wait_until(lambda: (s := status())["sinceStart"]["succeeded"] == "2" and s["transfers"] == [] and s, 120, "both uploads")
+    assert done["queue"]["files"] == "0" and int(done["movedBytes"]) >= 2 * BYTES
 
     run("nowhere")
-    wait_until(lambda: status()["sinceStart"]["failed"] == "2", 30, "the failures")
+    wait_until(lambda: status()["sinceStart"]["failed"] == "2", what="the failures")
     last = status()["failures"][0]
     assert last["instance"] == "up" and "nowhere" in last["message"], last
     runtime.stop()

@@ -67,7 +67,7 @@ def test_a_device_with_a_certificate_uploads_over_mutual_tls(backend, folder):
     del runtime.env["EVP_MQTT_USERNAME"], runtime.env["EVP_MQTT_PASSWORD"]
     runtime.start()
     status = lambda: ((ok("GET", "/v1/devices/cam-1/state")["deploymentStatus"] or {}).get("instances", {}).get("camera", {}).get("status"))
-    wait_until(lambda: status() == "ok", 40, "the start of the camera")
+    wait_until(lambda: status() == "ok", 90, "the start of the camera")
     said = ok("POST", "/v1/devices/cam-1/commands/camera/take-picture", {"params": {}, "timeLimit": "PT40S"})["response"]
     assert said["result"] == "success", said
     (entry,) = ok("GET", "/v1/uploads?device=cam-1")["uploads"]
@@ -83,7 +83,7 @@ def connect(backend, folder, name, certificate):
     client.on_connect = lambda c, u, f, code: answers.append(code)
     try:
         client.connect("localhost", backend.mqtt_port)
-        for _ in range(100):
+        for _ in range(1000):
             if answers or client.loop(0.05) != mqtt.MQTT_ERR_SUCCESS:
                 break
         client.disconnect()
