@@ -106,15 +106,20 @@ int main(int argc, char** argv) {
   spdlog::set_level(spdlog::level::from_str(settings->log_level));
   if (settings->log_format == "json")
     spdlog::set_formatter(apps::make_log_formatter(apps::log_format::json, "evp-runtime"));
-  const auto identity = apps::to_identity_options(*settings);
+  auto identity = apps::to_identity_options(*settings);
   if (!identity) return complain(identity.error());
+  const auto key = apps::to_device_key(*settings);
+  if (!key) return complain(key.error());
   if (*identity) {
+    (*identity)->key = *key;
     if (auto done = enrol_first(**identity); !done) return complain(done.error());
-    settings->mqtt_certificate = settings->mqtt_key = ((*identity)->folder / "device.pem").string();
+    settings->mqtt_certificate = ((*identity)->folder / "device.pem").string();
+    if (!*key) settings->mqtt_key = settings->mqtt_certificate;
   }
   auto options = apps::to_runtime_options(*settings);
   if (!options) return complain(options.error());
   options->identity = *identity;
+  if (*key) options->broker.tls->key = *key;
   std::random_device random;
   options->uploads.seed = (std::uint64_t(random()) << 32) | random();
   return run(std::move(*options));

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "base/crypto.h"
+#include "base/token_key.h"
 
 namespace evp::apps {
 
@@ -95,6 +96,9 @@ const std::vector<setting>& table() {
       {"mqtt-tls-client-cert", "EVP_MQTT_TLS_CLIENT_CERT", "PEM file of the client certificate",
        text(&s::mqtt_certificate)},
       {"mqtt-tls-client-key", "EVP_MQTT_TLS_CLIENT_KEY", "PEM file of its key", text(&s::mqtt_key)},
+      {"device-key", "EVP_DEVICE_KEY",
+       "PKCS #11 URI of the device's key on a token, instead of a key in a file; the PIN's file is its pin-source",
+       text(&s::device_key)},
       {"enroll-url", "EVP_ENROLL_URL",
        "base URL of the backend's REST API: a device without a certificate gets one there, and renews it",
        text(&s::enrol_url)},
@@ -298,11 +302,35 @@ result<std::optional<runtime::identity_options>> to_identity_options(const runti
   return out;
 }
 
+result<std::optional<device_key>> to_device_key(const runtime_settings& s) {
+  constexpr std::size_t max_pin_bytes = 256;
+  if (s.device_key.empty()) return std::nullopt;
+  if (!s.mqtt_key.empty())
+    return fail(errc::invalid_argument, "device-key", "give device-key or mqtt-tls-client-key: a device has one key");
+  if (s.mqtt_tls == "off")
+    return fail(errc::invalid_argument, "mqtt-tls", "device-key is for TLS: mqtt-tls must not be off");
+  if (s.enrol_url.empty() && s.mqtt_certificate.empty())
+    return fail(errc::invalid_argument, "device-key",
+                "device-key needs a certificate: give enroll-url or mqtt-tls-client-cert");
+  auto place = parse_token_uri(s.device_key);
+  if (!place) return fail(std::move(std::move(place).error()).during("device-key"));
+  secret pin;
+  if (!place->pin_file.empty()) {
+    auto text = io::read_file(place->pin_file, max_pin_bytes);
+    if (!text) return fail(std::move(std::move(text).error()).during("device-key: " + place->pin_file));
+    while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
+    pin = secret(std::move(*text));
+  }
+  auto key = open_token_key(*place, pin);
+  if (!key) return fail(std::move(std::move(key).error()).during("device-key"));
+  return std::optional(std::move(*key));
+}
+
 result<runtime::runtime_options> to_runtime_options(const runtime_settings& s) {
   runtime::runtime_options o;
   if (!s.mqtt_proxy_host.empty())
     return fail(errc::unsupported, "mqtt-proxy-host", "mqtt-proxy-host: MQTT through a proxy is not offered: unset it");
-  if (s.mqtt_certificate.empty() != s.mqtt_key.empty())
+  if (s.device_key.empty() && s.mqtt_certificate.empty() != s.mqtt_key.empty())
     return fail(errc::invalid_argument, "mqtt-tls-client-cert",
                 "mqtt-tls-client-cert and mqtt-tls-client-key go together");
   if (s.report_min > s.report_max)

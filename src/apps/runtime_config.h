@@ -20,7 +20,7 @@ struct runtime_settings {
   std::string mqtt_client_id, mqtt_username;
   secret mqtt_password;
   std::string mqtt_tls = "auto";
-  std::string tls_ca, mqtt_ca, mqtt_certificate, mqtt_key, https_ca;
+  std::string tls_ca, mqtt_ca, mqtt_certificate, mqtt_key, device_key, https_ca;
   std::string enrol_url, enrol_token_file, enrol_id;
   std::string mqtt_proxy_host;
   http::proxy http_proxy;
@@ -46,6 +46,8 @@ result<runtime_settings> read_runtime_settings(const std::vector<std::string>& a
 
 /// How a device without a certificate gets one; nothing: it is not to. Errors: invalid_argument, not_found, by errno.
 result<std::optional<runtime::identity_options>> to_identity_options(const runtime_settings& s);
+/// The key on a token, opened; nothing: none is named. Blocks. Errors: as open_token_key; by errno for the PIN's file.
+result<std::optional<evp::device_key>> to_device_key(const runtime_settings& s);
 /// Checks what belongs together and loads the files that are named. Errors: invalid_argument, not_found, by errno.
 result<runtime::runtime_options> to_runtime_options(const runtime_settings& s);
 

@@ -131,5 +131,27 @@ TEST(runtime_settings, a_device_enrols_over_https_only_and_keeps_its_certificate
   EXPECT_EQ(to_identity_options(s).error().field(), "enroll-token-file");
 }
 
+TEST(runtime_settings, a_key_on_a_token_stands_for_a_key_file_and_for_nothing_else) {
+  const auto field = [](runtime_settings s) {
+    const auto key = to_device_key(s);
+    return key ? std::string(*key ? "opened" : "none") : key.error().field() + ": " + key.error().message();
+  };
+  runtime_settings s;
+  EXPECT_EQ(field(s), "none");
+  s.device_key = "pkcs11:token=openevp;object=device";
+  EXPECT_THAT(field(s), testing::HasSubstr("device-key needs a certificate"));
+  s.mqtt_certificate = "/etc/evp/device.pem";
+  s.mqtt_tls = "off";
+  EXPECT_THAT(field(s), testing::StartsWith("mqtt-tls:"));
+  s.mqtt_tls = "auto";
+  s.mqtt_key = "/etc/evp/device.key";
+  EXPECT_THAT(field(s), testing::HasSubstr("a device has one key"));
+  s.mqtt_key.clear();
+  s.device_key += "?pin-value=271828";
+  EXPECT_THAT(field(s), testing::AllOf(testing::HasSubstr("pin-source"), testing::Not(testing::HasSubstr("271828"))));
+  s.device_key = "pkcs11:token=openevp;object=device?pin-source=file:/nonexistent/pin";
+  EXPECT_THAT(field(s), testing::HasSubstr("/nonexistent/pin"));
+}
+
 }  // namespace
 }  // namespace evp::apps

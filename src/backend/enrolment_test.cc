@@ -13,7 +13,7 @@ struct enrolment_test : world {
     reopen();
   }
   /// Of a key of its own.
-  static std::string request() { return device_key::make().request(); }
+  static std::string request() { return device_key::make().request().value(); }
   created_enrolment_token token(std::optional<std::string> device = {}, std::uint64_t uses = 1,
                                 std::string tenant = {}) {
     return run(b_->enrolment.create_token(std::move(tenant), std::move(device), uses, std::chrono::hours(1))).value();
@@ -93,37 +93,37 @@ TEST_F(enrolment_test, a_bad_request_uses_nothing_up_and_tells_strangers_nothing
 
 TEST_F(enrolment_test, a_certificate_is_renewed_by_who_has_its_key_only) {
   const auto key = device_key::make(), thief = device_key::make();
-  const auto first = enrol(token("cam-1").text, key.request()).value().certificate.pem;
-  const auto fresh = device_key::make().request();
+  const auto first = enrol(token("cam-1").text, key.request().value()).value().certificate.pem;
+  const auto fresh = device_key::make().request().value();
   const auto renew = [&](const std::string& certificate, const std::string& signature) {
     return run(b_->enrolment.renew(certificate, fresh, signature));
   };
-  EXPECT_EQ(renew(first, thief.sign(fresh)).error().code(), errc::unauthenticated);
+  EXPECT_EQ(renew(first, thief.sign(fresh).value()).error().code(), errc::unauthenticated);
   EXPECT_EQ(renew(first, "").error().code(), errc::unauthenticated);
-  const auto second = renew(first, key.sign(fresh));
+  const auto second = renew(first, key.sign(fresh).value());
   ASSERT_TRUE(second) << second.error().message();
   EXPECT_EQ(second->device, "cam-1");
   EXPECT_EQ(run(b_->enrolment.certificates("cam-1"))->size(), 2u);
 
   ASSERT_TRUE(run(b_->devices.block("cam-1")));
-  EXPECT_EQ(renew(first, key.sign(fresh)).error().code(), errc::permission_denied);
+  EXPECT_EQ(renew(first, key.sign(fresh).value()).error().code(), errc::permission_denied);
   ASSERT_TRUE(run(b_->devices.remove("cam-1")));
   add_device("cam-1");  // another one of that name
-  EXPECT_EQ(renew(first, key.sign(fresh)).error().code(), errc::unauthenticated);
+  EXPECT_EQ(renew(first, key.sign(fresh).value()).error().code(), errc::unauthenticated);
 }
 
 TEST_F(enrolment_test, certificates_of_one_device_have_a_bound_that_time_lifts) {
   const auto key = device_key::make();
-  const auto first = enrol(token("cam-1").text, key.request()).value().certificate.pem;
+  const auto first = enrol(token("cam-1").text, key.request().value()).value().certificate.pem;
   const auto renew = [&] {
-    const auto csr = device_key::make().request();
-    return run(b_->enrolment.renew(first, csr, key.sign(csr)));
+    const auto csr = device_key::make().request().value();
+    return run(b_->enrolment.renew(first, csr, key.sign(csr).value()));
   };
   for (std::size_t i = 1; i < enrolment::max_certificates; ++i) ASSERT_TRUE(renew());
   EXPECT_EQ(renew().error().code(), errc::rate_limited);
   EXPECT_EQ(run(b_->enrolment.certificates("cam-1"))->size(), enrolment::max_certificates);
   clock_.advance(enrolment::certificate_lifetime + std::chrono::hours(1));
-  EXPECT_TRUE(enrol(token("cam-1").text, key.request()));
+  EXPECT_TRUE(enrol(token("cam-1").text, key.request().value()));
 }
 
 TEST_F(enrolment_test, the_authority_is_the_same_after_a_restart_and_its_key_is_not_on_disk) {

@@ -19,11 +19,11 @@ struct certified : two_backends {
   };
   holder enrol(const std::string& device = "cam-1", device_key key = device_key::make()) {
     const auto t = run(b_->enrolment.create_token("", device, 1, std::chrono::hours(1))).value().text;
-    auto made = run(b_->enrolment.enrol(t, key.request(), {})).value().certificate;
+    auto made = run(b_->enrolment.enrol(t, key.request().value(), {})).value().certificate;
     return {std::move(key), made.pem, made.serial};
   }
-  result<enrolled_device> renew(const holder& h, std::string csr = device_key::make().request()) {
-    return run(b_->enrolment.renew(h.pem, csr, h.key.sign(csr)));
+  result<enrolled_device> renew(const holder& h, std::string csr = device_key::make().request().value()) {
+    return run(b_->enrolment.renew(h.pem, csr, h.key.sign(csr).value()));
   }
   result<revoked_device_certificate> revoke(const holder& h, const std::string& device = "cam-1") {
     return run(b_->enrolment.revoke(device, h.serial, {"admin", "127.0.0.1"}));
@@ -75,7 +75,7 @@ TEST_F(revocations_test, it_survives_a_restart) {
 TEST_F(revocations_test, a_revoked_key_gets_no_other_certificate) {
   const auto key = device_key::make();
   const auto t = run(b_->enrolment.create_token("", "cam-1", 1, std::chrono::hours(1))).value().text;
-  const auto csr = key.request();
+  const auto csr = key.request().value();
   const auto serial = run(b_->enrolment.enrol(t, csr, {})).value().certificate.serial;
   const auto other = enrol();
   ASSERT_TRUE(run(b_->enrolment.revoke("cam-1", serial)));
@@ -146,9 +146,9 @@ INSTANTIATE_TEST_SUITE_P(, shared_revocations_test, sql::on_both, sql::name_of_d
 TEST_P(shared_revocations_test, another_backend_refuses_at_once_and_tells_its_broker_when_it_hears) {
   const auto stolen = enrol("cam-9");
   ASSERT_TRUE(revoke(stolen, "cam-9"));
-  const auto csr = device_key::make().request();
+  const auto csr = device_key::make().request().value();
   ASSERT_TRUE(run(other_->devices.refresh({"cam-9"})));
-  EXPECT_EQ(run(other_->enrolment.renew(stolen.pem, csr, stolen.key.sign(csr))).error().code(),
+  EXPECT_EQ(run(other_->enrolment.renew(stolen.pem, csr, stolen.key.sign(csr).value())).error().code(),
             errc::permission_denied);
   std::set<std::string> heard;
   heard.insert(to_hex(b_->revocations.all().at(0)));

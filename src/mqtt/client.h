@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/device_key.h"
 #include "base/secret.h"
 #include "io/task.h"
 
@@ -16,6 +17,7 @@ struct tls_options {
   std::string ca_file;    ///< PEM; empty: the system's certificates
   std::string cert_file;  ///< with key_file: client certificate
   std::string key_file;
+  std::optional<device_key> key;  ///< instead of key_file, on a token
 };
 
 struct options {

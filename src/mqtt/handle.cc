@@ -29,11 +29,28 @@ void note_error(struct mosquitto*, void* context, int level, const char* text) {
   if (level == MOSQ_LOG_ERR) static_cast<handle*>(context)->last_error = text;
 }
 
+// libmosquitto could have the engine itself, but makes it the default for every signature of the process, uploads too;
+// and with MOSQ_OPT_SSL_CTX_WITH_DEFAULTS 2.0.11 refuses every broker.
+result<void> use_own_tls(handle& h, const options& o) {
+  if (!h.own_tls) {
+    h.own_tls = make_tls_context(o.host);
+    if (!h.own_tls) return fail(errc::unavailable, "no memory for a TLS context");
+    mosquitto_void_option(h.mosq, MOSQ_OPT_SSL_CTX, h.own_tls.get());
+    mosquitto_int_option(h.mosq, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+  }
+  return load_into(h.own_tls.get(), *o.tls);
+}
+
 // Runs on the attempt's thread.
 attempt_outcome connect_blocking(handle& h, const options& o) {
   h.last_error.clear();
   mosquitto_log_callback_set(h.mosq, note_error);
-  if (o.tls && !h.tls_ready) {
+  if (o.tls && o.tls->key) {
+    if (auto done = use_own_tls(h, o); !done) {
+      h.last_error = done.error().message();
+      return {MOSQ_ERR_TLS, 0};
+    }
+  } else if (o.tls && !h.tls_ready) {
     const auto& t = *o.tls;
     const char* system_folder = t.ca_file.empty() ? "/etc/ssl/certs" : nullptr;
     const int rc = mosquitto_tls_set(h.mosq, or_null(t.ca_file), system_folder, or_null(t.cert_file),

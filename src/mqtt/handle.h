@@ -11,6 +11,7 @@
 
 #include "io/task.h"
 #include "mqtt/client.h"
+#include "mqtt/own_tls.h"
 
 namespace evp::mqtt {
 
@@ -27,6 +28,7 @@ struct handle {
   std::string last_error;
   bool opened = false;  ///< mosquitto_connect was called: from then on mosquitto_reconnect
   bool tls_ready = false;
+  tls_context own_tls{nullptr, SSL_CTX_free};  ///< for a key on a token
 };
 
 struct attempt_outcome {

@@ -5,7 +5,6 @@
 #include <random>
 
 #include "base/crypto.h"
-#include "base/device_key.h"
 #include "io/files.h"
 #include "mqtt/backoff.h"
 #include "wire/enrolment.h"
@@ -51,28 +50,55 @@ io::task<result<std::string>> device_identity::ask(std::string path, std::string
   co_return std::move(answer.body);
 }
 
-result<void> device_identity::keep(const secret& key, const std::string& certificate) const {
+/// The file may be from before the key went to a token, or came from one.
+result<void> device_identity::check_kept() const {
+  TRY(const auto kept, read_secret(file()));
+  const auto wrong = [&](const char* why) {
+    return fail(errc::failed_precondition,
+                file().string() + why + ": remove the file, and enrol the device with another enrolment token");
+  };
+  const bool has_key = kept.reveal().find("PRIVATE KEY-----") != std::string::npos;
+  if (!options_.key && !has_key) return wrong(" has no key, and device-key names none on a token");
+  if (!options_.key) return {};
+  if (has_key) return wrong(" has a private key, and device-key names one on a token");
+  TRY(const bool is_its, options_.key->is_of(kept.reveal()));
+  if (!is_its) return wrong(" is the certificate of another key than the token's");
+  return {};
+}
+
+result<device_key> device_identity::key_in(const secret& pem) const {
+  if (options_.key) return *options_.key;
+  return device_key::load(pem);
+}
+
+result<device_key> device_identity::key_to_enrol() const {
+  if (options_.key) return *options_.key;
+  std::error_code ignored;
+  if (!io::fs::exists(pending(), ignored))
+    CHECK(io::write_file_durably(pending(), device_key::make().pem().reveal(), 0600));
+  TRY(const auto pem, read_secret(pending()));
+  return device_key::load(pem);
+}
+
+result<void> device_identity::keep(const device_key& key, const std::string& certificate) const {
   CHECK(check_pem_certificates(certificate));
-  CHECK(io::write_file_durably(file(), key.reveal() + certificate, 0600));
+  const auto pem = options_.key ? secret() : key.pem();
+  CHECK(io::write_file_durably(file(), pem.reveal() + certificate, 0600));
   std::error_code ignored;
   io::fs::remove(pending(), ignored);
   return {};
 }
 
 io::task<result<void>> device_identity::enrol() {
-  if (exists()) co_return result<void>();
+  if (exists()) co_return check_kept();
   CO_CHECK(io::make_directories(options_.folder, 0700));
-  std::error_code ignored;
-  if (!io::fs::exists(pending(), ignored)) {
-    CO_CHECK(io::write_file_durably(pending(), device_key::make().pem().reveal(), 0600));
-  }
-  CO_TRY(const auto pem, read_secret(pending()));
-  CO_TRY(const auto key, device_key::load(pem));
+  CO_TRY(const auto key, key_to_enrol());
   CO_TRY(const auto token, read_secret(options_.token_file));
-  auto body = wire::encode_enrolment(token, key.request(), options_.id);
+  CO_TRY(const auto request, key.request());
+  auto body = wire::encode_enrolment(token, request, options_.id);
   CO_TRY(const auto said, co_await ask("/v1/enroll", std::move(body)));
   CO_TRY(const auto answer, wire::decode_enrolment_answer(said));
-  CO_CHECK(keep(key.pem(), answer.certificate));
+  CO_CHECK(keep(key, answer.certificate));
   spdlog::info("enrolled as device {}", answer.username);
   co_return result<void>();
 }
@@ -97,13 +123,15 @@ io::task<result<bool>> device_identity::renew_if_due() {
   const auto now = std::chrono::floor<seconds>(clock_.now()).time_since_epoch().count();
   const auto due = good.not_before + (long long)(renew_after * double(good.not_after - good.not_before));
   if (now < due) co_return false;
-  CO_TRY(const auto old, device_key::load(both));
-  const auto fresh = device_key::make();
-  const auto request = fresh.request();
-  auto body = wire::encode_renewal(certificate, request, old.sign(request));
+  CO_TRY(const auto old, key_in(both));
+  auto fresh = old;
+  if (!options_.key) fresh = device_key::make();
+  CO_TRY(const auto request, fresh.request());
+  CO_TRY(const auto signature, old.sign(request));
+  auto body = wire::encode_renewal(certificate, request, signature);
   CO_TRY(const auto said, co_await ask("/v1/enroll/renew", std::move(body)));
   CO_TRY(const auto answer, wire::decode_enrolment_answer(said));
-  CO_CHECK(keep(fresh.pem(), answer.certificate));
+  CO_CHECK(keep(fresh, answer.certificate));
   spdlog::info("the device's certificate has been renewed; the next connection uses it");
   co_return true;
 }

@@ -1,6 +1,7 @@
 // The device's own identity: a key that never leaves it, and a certificate that it gets by a token and renews.
 #pragma once
 
+#include "base/device_key.h"
 #include "http/client.h"
 #include "io/clock.h"
 #include "io/files.h"
@@ -14,9 +15,11 @@ struct identity_options {
   io::fs::path folder;      ///< for key and certificate, made with mode 0700
   std::string ca_pem;       ///< whom to trust as the backend; empty: the system's
   std::optional<http::proxy> via;
+  std::optional<device_key> key;  ///< on a token: no key is made and none is stored; a renewal keeps it
 };
 
-/// Key and certificate lie in one file, so that a renewal replaces both at once. Confined to its executor; `t` and
+/// Key and certificate lie in one file, so that a renewal replaces both at once; of a key on a token the certificate
+/// alone. Confined to its executor; `t` and
 /// `clock` outlive it.
 class device_identity {
  public:
@@ -28,13 +31,13 @@ class device_identity {
   device_identity(http::transport& t, const io::clock& clock, identity_options options)
       : transport_(t), clock_(clock), options_(std::move(options)) {}
 
-  /// PEM, mode 0600: the key, then the certificate.
+  /// PEM, mode 0600: the key unless it is on a token, then the certificate.
   io::fs::path file() const { return options_.folder / "device.pem"; }
   bool exists() const;
 
   /// One attempt. The key is on the disk before the backend hears of it, so an attempt whose answer was lost can be
   /// made again under the same token. Errors: the backend's (unauthenticated: the token is used up or wrong),
-  /// unavailable, those of files.
+  /// unavailable, those of files, failed_precondition (the certificate that there is belongs to another key).
   io::task<result<void>> enrol();
   /// Until it has succeeded, was cancelled, or the backend has refused for good. Errors: the backend's.
   io::task<result<void>> enrol_with_patience();
@@ -46,7 +49,10 @@ class device_identity {
 
  private:
   io::task<result<std::string>> ask(std::string path, std::string body);
-  result<void> keep(const secret& key, const std::string& certificate) const;
+  result<void> check_kept() const;
+  result<device_key> key_in(const secret& pem) const;
+  result<device_key> key_to_enrol() const;
+  result<void> keep(const device_key& key, const std::string& certificate) const;
   io::fs::path pending() const { return options_.folder / "pending.key"; }
 
   http::transport& transport_;

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <set>
+
 #include "base/device_key.h"
 #include "base/x509.h"
 #include "http/test_run.h"
@@ -77,7 +79,7 @@ struct identity_test : testing::Test {
 TEST_F(identity_test, a_device_without_a_certificate_gets_one_for_a_key_of_its_own) {
   ASSERT_TRUE(run(me.enrol()));
   const auto key = device_key::load(secret(stored())).value();
-  EXPECT_EQ(signing_request::parse(key.request())->key_sha256(), backend.keys.at(0));
+  EXPECT_EQ(signing_request::parse(key.request().value())->key_sha256(), backend.keys.at(0));
   EXPECT_TRUE(validity_of(stored()));
   struct stat st {};
   ASSERT_EQ(::stat(me.file().c_str(), &st), 0);
@@ -143,6 +145,57 @@ TEST_F(identity_test, without_its_token_file_it_says_which_one) {
   const auto r = run(me.enrol());
   ASSERT_FALSE(r);
   EXPECT_NE(r.error().message().find(options().token_file.string()), std::string::npos);
+}
+
+/// The key is in memory here: what a token holds is used in the same way (base/token_key_test.cc).
+struct token_identity_test : identity_test {
+  identity_options on_token(const device_key& key) const {
+    auto o = options();
+    o.key = key;
+    return o;
+  }
+  const device_key key = device_key::make();
+  device_identity with_token{backend, clock, on_token(key)};
+};
+
+TEST_F(token_identity_test, a_key_on_a_token_is_in_no_file_and_stays_when_the_certificate_is_renewed) {
+  backend.loses_answers = true;
+  EXPECT_FALSE(run(with_token.enrol()));
+  backend.loses_answers = false;
+  ASSERT_TRUE(run(with_token.enrol()));
+  const auto first = stored();
+  EXPECT_TRUE(key.is_of(first).value());
+  clock.advance(std::chrono::hours(24 * 201));
+  const auto renewed = run(with_token.renew_if_due());
+  ASSERT_TRUE(renewed) << renewed.error().message();
+  EXPECT_TRUE(*renewed);
+  EXPECT_NE(stored(), first);
+  EXPECT_TRUE(key.is_of(stored()).value());
+  EXPECT_FALSE(run(with_token.renew_if_due()).value());
+  EXPECT_EQ(std::set<std::string>(backend.keys.begin(), backend.keys.end()).size(), 1u);
+  for (const auto& f : io::fs::directory_iterator(options().folder))
+    EXPECT_EQ(io::read_file(f.path(), 1 << 20)->find("PRIVATE"), std::string::npos) << f.path();
+}
+
+TEST_F(token_identity_test, a_certificate_of_another_key_is_not_taken_for_its_own) {
+  ASSERT_TRUE(run(with_token.enrol()));
+  EXPECT_TRUE(run(with_token.enrol()));
+  device_identity other(backend, clock, on_token(device_key::make()));
+  const auto wrong = run(other.enrol());
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code(), errc::failed_precondition);
+  EXPECT_NE(wrong.error().message().find(me.file().string() + " is the certificate of another key"), std::string::npos);
+  const auto without = run(me.enrol());
+  ASSERT_FALSE(without);
+  EXPECT_NE(without.error().message().find("has no key"), std::string::npos);
+}
+
+TEST_F(token_identity_test, a_private_key_from_before_the_token_is_pointed_out) {
+  ASSERT_TRUE(run(me.enrol()));
+  const auto r = run(with_token.enrol());
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code(), errc::failed_precondition);
+  EXPECT_NE(r.error().message().find("has a private key"), std::string::npos);
 }
 
 }  // namespace
