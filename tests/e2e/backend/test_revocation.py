@@ -23,6 +23,7 @@ class Asker:
     def __init__(self, backend, name, credentials):
         self.answers, self.over = [], threading.Event()
         self.agent = backend.agent(name, credentials)
+        self.agent.patience = 5  # as the public agent
         self.agent.begin()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -33,8 +34,8 @@ class Asker:
             number += 1
             try:
                 token = self.agent.token(f"{number}.jpg", instance="cam", accept=["report/1"])
-            except Exception:  # the session was ended: nothing is answered any more
-                return
+            except Exception:  # the session was ended: nothing is answered any more; or it took too long, and a device asks again
+                continue
             self.answers.append((time.monotonic(), token))
             if token["status"] != "ok":
                 time.sleep(0.002)
