@@ -47,7 +47,7 @@ class Bystander:
                 health = requests.get(self.backend.url + "/healthz", timeout=90, verify=self.verify)
                 assert health.status_code == 200, health.text
                 self.answers += 1
-                self.over.wait(0.05)
+                self.over.wait(0.12)
         except Exception as e:  # told by serving(), in the test's own thread
             self.trouble.append(repr(e))
 

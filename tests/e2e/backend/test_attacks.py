@@ -16,7 +16,7 @@ from conftest import LOCAL, ME, Backend
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from harness import SOURCE, files_below as files_of, wait_until  # noqa: E402
 
-RATE = 50  # grants a second of each device here, so that slow machines reach it
+RATE = 10  # grants a second of each device here, so that slow machines reach it; a bystander stays below
 MEMORY_MIB = 64  # what an attack may leave behind, under AddressSanitizer too
 
 
@@ -247,7 +247,7 @@ def test_a_device_that_asks_a_thousand_tokens_a_second_is_held_to_its_rate(backe
         memory, rows, first = resident_mib(backend), number(backend, "evp_ledger_rows"), other.answers
         began, asked = time.monotonic(), 0
         while limited() < 1000:
-            assert time.monotonic() - began < 180
+            assert time.monotonic() - began < 300
             for _ in range(1000):
                 asked += 1
                 request = {"reqid": str(asked), "filename": f"f-{asked}", "moduleInstanceId": "up"}
