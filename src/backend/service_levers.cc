@@ -1,6 +1,7 @@
 // Ends what a service has granted at the storage itself, by the vendor's lever.
 #include <algorithm>
 
+#include "backend/key_rotation.h"
 #include "backend/services.h"
 #include "sql/changes_store.h"
 
@@ -18,8 +19,9 @@ io::task<result<void>> services::end_grants(std::string name, origin by) {
   if (!done) co_return fail(done.error());
   auto record = done_now(context_.clock, by, action::service_end_grants, kind::service, name);
   std::function<result<void>(sql::connection&)> renew =
-      [record, id = live->view.id,
+      [record, id = live->view.id, key = context_.seals.id(),
        now = context_.clock.now().time_since_epoch().count()](sql::connection& c) -> result<void> {
+    CHECK(sql::check_master_key_id(c, key));  // the row is written with its secrets as they were read
     TRY(auto rows, sql::list_services(c));
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.id == id; });
     c.note(record);

@@ -7,7 +7,8 @@ import tempfile
 
 import pytest
 
-from harness import BIN, SOURCE, Backend, Process, Runtime, wait_until
+from harness import BIN, SOURCE, Process, Runtime, wait_until
+from test_enrolment import backend  # noqa: F401, a fixture: on the certificates of the folder below
 from test_tls import make_ca, openssl
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
@@ -28,14 +29,6 @@ def folder():
             "-CAcreateserial", "-days", "500", "-extfile", path / "server.ext", "-out", path / "server.pem")
     yield path
     shutil.rmtree(path, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def backend(folder):
-    b = Backend(folder / "backend", "--tls-cert", folder / "server.pem", "--tls-key", folder / "server.key", "--mqtt-tls-cert", folder / "server.pem",
-                "--mqtt-tls-key", folder / "server.key", "--device-authority")
-    yield b
-    b.stop()
 
 
 @pytest.fixture(scope="module")
