@@ -113,6 +113,24 @@ TEST_F(sqlite_test, a_commit_is_synchronous_and_in_the_write_ahead_log) {
   EXPECT_EQ(synchronous->at(0).integer("synchronous"), 2);  // FULL
 }
 
+TEST_F(sqlite_test, the_log_is_copied_into_the_database_before_the_writer_has_to) {
+  constexpr std::uintmax_t copied = std::uintmax_t(checkpointer::pages_between) * 4096 / 2;
+  const std::string text(100'000, 'a');
+  for (int i = 0; i < 2 * checkpointer::pages_between * 4096 / 100'000; ++i)
+    ASSERT_TRUE(in_db<void>([&](connection& c) -> result<void> {
+      const auto name = "cam-" + std::to_string(i);
+      CHECK(add_device(c, name));
+      CHECK(c.execute("INSERT INTO deployments (device, manifest, updated_at) VALUES (:name, :text, 1)",
+                      {{"name", name}, {"text", text}}));
+      return {};
+    }));
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  const auto size = [&] { return io::fs::file_size(folder_.path() / "backend.db"); };
+  while (size() < copied && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_GE(size(), copied);
+}
+
 TEST_F(sqlite_test, the_log_is_copied_into_the_database_meanwhile_and_begins_anew) {
   ASSERT_TRUE(in_db<void>([](connection& c) { return add_device(c, "cam-1"); }));
   ASSERT_TRUE(in_db<std::int64_t>([](connection& c) {

@@ -82,8 +82,8 @@ class sqlite_session final : public soci_session {
   }
 
   static int on_commit(void* self, sqlite_api::sqlite3* conn, const char* name, int pages) {
-    static_cast<checkpointer*>(self)->note(pages);
-    if (checkpointer::is_too_long(pages))  // while the other one works it is refused, and the next commit tries again
+    // Refused while the other one works; then the next commit tries again.
+    if (static_cast<checkpointer*>(self)->note(pages))
       (void)sqlite_api::sqlite3_wal_checkpoint_v2(conn, name, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
     return SQLITE_OK;
   }
