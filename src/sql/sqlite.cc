@@ -36,6 +36,17 @@ error as_error(const std::exception& e) {
   return {errc::internal, std::string("database: ") + e.what()};
 }
 
+// Each connection here belongs to one thread at a time, and SOCI cannot ask for one without SQLite's own locks. Nor is
+// anybody told how much memory it takes. Refused, and no harm done, once SQLite is in use.
+void without_locks() {
+  static const bool once = [] {
+    (void)sqlite_api::sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
+    (void)sqlite_api::sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    return true;
+  }();
+  (void)once;
+}
+
 // SOCI asks SQLite for a column's declared type. Expressions have none: then it steps the statement once before the
 // parameters are bound. So no statement may have RETURNING, and none with parameters an expression column.
 class sqlite_session final : public soci_session {
@@ -99,6 +110,7 @@ result<std::unique_ptr<session>> open_sqlite(const io::fs::path& file) try {
   io::unique_fd made(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!made) return fail(errno_error(errno, "open the database " + file.string()).during("database"));
   made.reset();
+  without_locks();
   // SOCI takes quoted values; a quote in the path would end the value early.
   if (file.string().find('"') != std::string::npos)
     return fail(errc::invalid_argument, "the database's path must not hold a quotation mark");
